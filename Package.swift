@@ -1,0 +1,86 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The manifest is policy: every target of ours is held to the same rules, and a
+// warning is an error, so that none is ever left for the next reader.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+// Targets that call C: each use of an unsafe construct has to be marked `unsafe`.
+let strictMemory = strict + [.strictMemorySafety()]
+
+let package = Package(
+    name: "provider-client",
+    products: [
+        .executable(name: "provider-fcgi", targets: ["provider-fcgi"]),
+        .executable(name: "provider-reporter", targets: ["provider-reporter"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // Without its default trait, which pulls in full Foundation (45 MB of ICU).
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        // Sandbox and tests only; never linked into a shipped binary.
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+    ],
+    targets: [
+        .systemLibrary(name: "CFastCGI", providers: [.apt(["libfcgi-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+        .target(
+            name: "ProviderHandlers",
+            dependencies: [
+                "CCurl", "CYAML", "CExpat",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
+            swiftSettings: strictMemory
+        ),
+        .executableTarget(
+            name: "provider-fcgi",
+            dependencies: [
+                "CFastCGI", "ProviderHandlers",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strictMemory
+        ),
+        .executableTarget(
+            name: "provider-reporter",
+            dependencies: [
+                "ProviderHandlers",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "provider-sandbox",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "FlyingFox", package: "FlyingFox"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(
+            name: "ProviderHandlersTests",
+            dependencies: [
+                "ProviderHandlers", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["TestSupport", "provider-fcgi", "provider-reporter", "provider-sandbox"],
+            swiftSettings: strict
+        ),
+    ]
+)

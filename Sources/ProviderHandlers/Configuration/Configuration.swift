@@ -1,0 +1,102 @@
+/// Everything an operator can set, validated, with the defaults that hold when no file says otherwise.
+///
+/// `config.example.yaml` documents every key; a test keeps the two equal.
+public struct Configuration: Sendable, Equatable {
+    public var server = Server()
+    public var ollama = Ollama()
+    public var provider = Provider()
+    public var ngrok = Ngrok()
+    public var gpu = GPU()
+    public var log = Log()
+
+    public init() {}
+
+    /// Where the worker listens and how much it takes on.
+    public struct Server: Sendable, Equatable {
+        /// Path of the Unix socket nginx connects to; empty means `host` and `port` instead.
+        public var socket = "/run/provider-client/fcgi.sock"
+        /// Group that owns the socket; empty leaves it to the process.
+        public var socketGroup = ""
+        /// Numeric address or name to listen on when `socket` is empty.
+        public var host = "127.0.0.1"
+        /// TCP port to listen on when `socket` is empty.
+        public var port = 9000
+        /// Completions that run at once; the next one is answered 503.
+        public var maxInFlight = 64
+        /// Largest request body in bytes; a larger one is answered 413.
+        public var maxBodyBytes = 33_554_432
+        /// How long requests in flight may take to finish after SIGTERM.
+        public var drainTimeout = Duration.seconds(600)
+    }
+
+    /// The local inference engine.
+    public struct Ollama: Sendable, Equatable {
+        /// Base URL without a trailing slash.
+        public var url = "http://localhost:11434"
+        public var connectTimeout = Duration.seconds(5)
+        /// From the request sent to the first byte of the answer.
+        public var firstByteTimeout = Duration.seconds(600)
+        /// Between two reads of the answer.
+        public var idleTimeout = Duration.seconds(600)
+    }
+
+    /// The central system and how this machine shows who it is.
+    public struct Provider: Sendable, Equatable {
+        /// Bearer key for central; never printed.
+        public var apiKey = Secret("")
+        /// File that holds the key instead; read when the configuration is loaded.
+        public var apiKeyFile = ""
+        /// Base URL of central without a trailing slash.
+        public var url = "http://localhost:80"
+        /// Reported as `provider_type`.
+        public var type = "ollama"
+        public var hmac = HMACPolicy.optional
+        /// Request header that carries the HMAC.
+        public var hmacHeader = "X-Inferoute-HMAC"
+    }
+
+    /// Whether a completion without an HMAC is let in.
+    public enum HMACPolicy: String, Sendable, Equatable, CaseIterable {
+        /// Validated when present.
+        case optional
+        /// A completion without one is answered 401.
+        case required
+    }
+
+    /// The public tunnel.
+    public struct Ngrok: Sendable, Equatable {
+        /// Public URL to report; empty means: ask the agent at `api`.
+        public var url = ""
+        /// Base URL of the ngrok agent's local API.
+        public var api = "http://127.0.0.1:4040"
+    }
+
+    /// How GPUs are read and when they count as busy.
+    public struct GPU: Sendable, Equatable {
+        /// Program name looked up on PATH, or a path.
+        public var nvidiaSMI = "nvidia-smi"
+        /// Utilization in percent above which (strictly) a GPU is busy.
+        public var busyThreshold = 20
+        public var busyPolicy = BusyPolicy.any
+        /// Positions in nvidia-smi's order or UUIDs; empty means all.
+        public var devices: [String] = []
+        public var sampleInterval = Duration.seconds(1)
+        /// A newest sample older than this makes the state unknown.
+        public var maxSampleAge = Duration.seconds(10)
+    }
+
+    /// Whether one busy GPU makes the machine busy, or only all of them.
+    public enum BusyPolicy: String, Sendable, Equatable, CaseIterable {
+        case any
+        case all
+    }
+
+    public struct Log: Sendable, Equatable {
+        public var level = LogLevel.info
+    }
+
+    /// swift-log's levels by their own names.
+    public enum LogLevel: String, Sendable, Equatable, CaseIterable {
+        case trace, debug, info, notice, warning, error, critical
+    }
+}

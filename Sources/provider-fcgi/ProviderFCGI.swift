@@ -1,0 +1,4 @@
+@main
+struct ProviderFCGI {
+    static func main() {}
+}

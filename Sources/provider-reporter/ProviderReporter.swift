@@ -1,0 +1,4 @@
+@main
+struct ProviderReporter {
+    static func main() {}
+}

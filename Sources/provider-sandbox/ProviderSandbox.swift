@@ -1,0 +1,4 @@
+@main
+struct ProviderSandbox {
+    static func main() {}
+}
