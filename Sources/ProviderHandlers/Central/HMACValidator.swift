@@ -1,0 +1,61 @@
+import FoundationEssentials
+public import Logging
+
+/// Asks central whether a request's HMAC is valid. Nothing is remembered: a replay is central's to notice.
+public struct HMACValidator: Sendable {
+    /// A longer value is no HMAC (bytes).
+    private static let maxLength = 512
+
+    private let central: CentralClient
+    private let policy: Configuration.HMACPolicy
+    private let header: String
+    private let logger: Logger
+
+    public init(central: CentralClient, provider: Configuration.Provider, logger: Logger) {
+        self.central = central
+        policy = provider.hmac
+        header = provider.hmacHeader
+        self.logger = logger
+    }
+
+    /// Returns when the request may go on.
+    ///
+    /// - Throws: `.missingHMAC`, `.invalidHMAC` or `.hmacUnavailable`; `clientGone` when nobody waits any more.
+    func check(_ exchange: Exchange, _ cancellation: Cancellation) throws(Interrupted) {
+        let hmac = exchange.request.hmac
+        guard !hmac.isEmpty else {
+            if policy == .required { throw .refused(.missingHMAC(header: header)) }
+            return
+        }
+        guard hmac.utf8.count <= Self.maxLength, hmac.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw .refused(.invalidHMAC)
+        }
+        let response: HTTPResponse
+        do throws(HTTPError) {
+            response = try central.post(
+                "/api/provider/validate_hmac", JSONAnswer.encode(["hmac": hmac]), total: .seconds(10),
+                interruption: Interruption(cancellation: cancellation, peer: exchange.client))
+        } catch {
+            switch error {
+            case .cancelled(.clientGone): throw .clientGone
+            case .cancelled(.shutdown): throw .refused(.shuttingDown)
+            default: throw unavailable("\(error)", exchange)
+            }
+        }
+        struct Answer: Decodable { let valid: Bool }
+        let answer = try? JSONDecoder().decode(Answer.self, from: Data(response.body))
+        switch (answer?.valid, response.head.status) {
+        case (false, _): throw .refused(.invalidHMAC)
+        case (true, 200): return
+        case (nil, 401):
+            throw unavailable("central refuses our own key (401); check provider.api_key", exchange)
+        case (_, let status):
+            throw unavailable("central answered \(status) without a verdict", exchange)
+        }
+    }
+
+    private func unavailable(_ cause: String, _ exchange: Exchange) -> Interrupted {
+        logger.warning("HMAC cannot be validated: \(cause)", metadata: ["id": "\(exchange.request.id)"])
+        return .refused(.hmacUnavailable)
+    }
+}

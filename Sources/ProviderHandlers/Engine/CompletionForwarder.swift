@@ -1,0 +1,47 @@
+/// Sends a completion to the engine and its answer back.
+public struct CompletionForwarder: Sendable {
+    private let http: HTTPClient
+    private let engine: Configuration.Ollama
+    private let maxBodyBytes: Int
+
+    public init(http: HTTPClient, engine: Configuration.Ollama, maxBodyBytes: Int) {
+        self.http = http
+        self.engine = engine
+        self.maxBodyBytes = maxBodyBytes
+    }
+
+    /// Answers the exchange with what the engine says, whatever its status.
+    ///
+    /// - Throws: a refusal when the engine gave no usable answer and nothing has been sent; `clientGone` when there is
+    ///   nobody to answer.
+    func forward(_ exchange: Exchange, _ cancellation: Cancellation) throws(Interrupted) {
+        let body = RequestBody(exchange.client, limit: maxBodyBytes)
+        let request = HTTPRequest(
+            .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),
+            timeouts: HTTPTimeouts(
+                connect: engine.connectTimeout, firstByte: engine.firstByteTimeout, idle: engine.idleTimeout))
+        let relay = ResponseRelay(exchange, body)
+        do throws(HTTPError) {
+            try http.run(
+                request, handler: relay,
+                interruption: Interruption(cancellation: cancellation, peer: exchange.client))
+        } catch {
+            exchange.cause = "\(error)"
+            return try relay.fail(error)
+        }
+        try relay.finish()
+    }
+
+    private func target(of request: Request) -> String {
+        engine.url + request.path + (request.query.isEmpty ? "" : "?" + request.query)
+    }
+
+    /// What goes on to the engine. Authorization, cookies and the HMAC are between the client and us.
+    private func headers(of request: Request) -> [HTTPHeader] {
+        [
+            HTTPHeader("Content-Type", request.contentType),
+            HTTPHeader("Accept", request.accept),
+            HTTPHeader("User-Agent", request.userAgent),
+        ]
+    }
+}

@@ -1,0 +1,31 @@
+/// The last bytes of an event stream: enough to tell how it ended.
+struct EventTail {
+    private static let capacity = 24
+
+    /// Whether HTTP itself says where the stream ends, so that a cut is an error of the transfer.
+    private let isDelimited: Bool
+    private var bytes: [UInt8] = []
+
+    init(isDelimited: Bool) {
+        self.isDelimited = isDelimited
+    }
+
+    mutating func add(_ piece: RawSpan) {
+        let kept = min(piece.byteCount, Self.capacity)
+        for offset in (piece.byteCount - kept)..<piece.byteCount {
+            bytes.append(unsafe piece.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self))
+        }
+        if bytes.count > Self.capacity { bytes.removeFirst(bytes.count - Self.capacity) }
+    }
+
+    /// Whether the stream stopped without its end: only a connection closed in place of a delimiter can hide that, and
+    /// then OpenAI's closing `data: [DONE]` is missing.
+    var isCut: Bool {
+        !isDelimited && !String(decoding: bytes, as: UTF8.self).contains("[DONE]")
+    }
+
+    /// Whether an event that is sent now starts on a line of its own, after an empty one.
+    var isAtEventStart: Bool {
+        bytes.isEmpty || bytes.suffix(2) == [0x0A, 0x0A] || bytes.suffix(4) == [0x0D, 0x0A, 0x0D, 0x0A]
+    }
+}

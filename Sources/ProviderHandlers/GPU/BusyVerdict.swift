@@ -1,0 +1,1 @@
+public enum BusyVerdict: Sendable, Equatable { case idle, busy, unreadable, unknown(String) }

@@ -1,0 +1,122 @@
+/// One header field. Names compare without regard to case (RFC 9110, 5.1).
+public struct HTTPHeader: Sendable, Equatable {
+    public var name: String
+    public var value: String
+
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+extension [HTTPHeader] {
+    /// The first value of the field with this name.
+    public func first(_ name: String) -> String? {
+        first { $0.name.equalsIgnoringCase(name) }?.value
+    }
+}
+
+extension String {
+    /// ASCII comparison without regard to case, as header names need; no Unicode folding.
+    func equalsIgnoringCase(_ other: String) -> Bool {
+        utf8.elementsEqual(other.utf8) { $0.asciiLowercased == $1.asciiLowercased }
+    }
+}
+
+extension UInt8 {
+    var asciiLowercased: UInt8 { (0x41...0x5A).contains(self) ? self | 0x20 : self }
+}
+
+/// A request to the engine, to central or to the tunnel's agent.
+public struct HTTPRequest: Sendable {
+    public enum Method: Sendable {
+        case get
+        case post
+    }
+
+    public enum Body: Sendable {
+        case none
+        /// Sent together with the head, and again on a fresh connection when a kept one turns out to be dead.
+        case bytes([UInt8])
+        /// Read from the handler while it is sent; chunked when the length (bytes) is unknown.
+        case stream(length: Int?)
+    }
+
+    public var method: Method
+    public var url: String
+    public var headers: [HTTPHeader]
+    public var body: Body
+    public var timeouts: HTTPTimeouts
+
+    public init(
+        _ method: Method, _ url: String, headers: [HTTPHeader] = [], body: Body = .none, timeouts: HTTPTimeouts
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeouts = timeouts
+    }
+}
+
+/// Limits of one transfer. A nil limit does not apply.
+public struct HTTPTimeouts: Sendable {
+    public var connect: Duration
+    /// From the last byte sent to the first byte of the answer.
+    public var firstByte: Duration?
+    /// Between two pieces of the answer.
+    public var idle: Duration?
+    /// The whole transfer.
+    public var total: Duration?
+
+    public init(connect: Duration, firstByte: Duration? = nil, idle: Duration? = nil, total: Duration? = nil) {
+        self.connect = connect
+        self.firstByte = firstByte
+        self.idle = idle
+        self.total = total
+    }
+}
+
+/// Status and header fields of an answer.
+public struct HTTPResponseHead: Sendable, Equatable {
+    public var status: Int
+    public var headers: [HTTPHeader]
+
+    public init(status: Int, headers: [HTTPHeader] = []) {
+        self.status = status
+        self.headers = headers
+    }
+}
+
+/// An answer read to its end.
+public struct HTTPResponse: Sendable {
+    public var head: HTTPResponseHead
+    public var body: [UInt8]
+}
+
+/// Why a transfer did not end well. Messages name hosts and causes, never header values or bodies.
+public enum HTTPError: Error, Sendable, Equatable {
+    /// No connection: refused, not resolved, TLS failed.
+    case unreachable(String)
+    /// One of the request's limits passed; the text names which.
+    case timedOut(String)
+    /// The connection broke or the answer is not HTTP.
+    case broken(String)
+    /// A buffered answer grew past its bound (bytes).
+    case tooLarge(limit: Int)
+    /// Stopped from outside.
+    case cancelled(CancellationReason)
+}
+
+extension HTTPError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .unreachable(let cause): "cannot connect: \(cause)"
+        case .timedOut(let limit): "\(limit) time-out"
+        case .broken(let cause): cause
+        case .tooLarge(let limit): "answer larger than \(limit) bytes"
+        case .cancelled(.clientGone): "cancelled: the client has gone"
+        case .cancelled(.shutdown): "cancelled: shutting down"
+        }
+    }
+}

@@ -1,0 +1,243 @@
+import CCurl
+
+/// Receives what a transfer brings, on the thread that runs it. Throwing ends the transfer.
+protocol TransferHandler: AnyObject {
+    /// Status and headers of the final answer (no 1xx), once.
+    func receive(head: HTTPResponseHead) throws(HTTPError)
+    func receive(body: RawSpan) throws(HTTPError)
+    /// Everything that had arrived has been received; the transfer is about to wait.
+    func receivedAllSoFar() throws(HTTPError)
+    /// Fills the buffer with the next piece of a streamed request body; 0 at its end.
+    func sendBody(into buffer: inout MutableRawSpan) throws(HTTPError) -> Int
+}
+
+/// One libcurl transfer at a time, on connections that stay open from one to the next.
+///
+/// An easy handle on a multi handle of its own: the multi handle keeps the connection, can wait with a time limit, and
+/// can be woken from another thread.
+///
+/// `@unchecked Sendable`: `TransferPool` gives a transfer to one thread at a time and its lock orders the hand-over.
+/// libcurl allows that: "You must never share the same handle in multiple threads. You can pass the handles around
+/// among threads, but you must never use a single handle from more than one thread at any given time"
+/// (libcurl-thread(3)).
+@safe final class Transfer: @unchecked Sendable {
+    private let easy: UnsafeMutableRawPointer
+    private let multi: UnsafeMutableRawPointer
+    private let errorText: UnsafeMutablePointer<CChar>
+    private let waker: TransferWaker
+
+    // The transfer in progress.
+    private var handler: (any TransferHandler)?
+    private var parser = HeadParser()
+    private var failure: HTTPError?
+    private var lastProgress = ContinuousClock.now
+    private var hasAnswer = false
+
+    init(proxied: Bool) {
+        // libcurl gives no handle only when memory has run out: nothing can go on then.
+        guard let easy = unsafe curl_easy_init(), let multi = unsafe curl_multi_init() else {
+            fatalError("libcurl: out of memory")
+        }
+        unsafe self.easy = unsafe easy
+        unsafe self.multi = unsafe multi
+        unsafe errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
+        unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        waker = unsafe TransferWaker(multi)
+        setConstantOptions(proxied: proxied)
+    }
+
+    deinit {
+        waker.invalidate()
+        unsafe curl_easy_cleanup(easy)
+        unsafe curl_multi_cleanup(multi)
+        unsafe errorText.deallocate()
+    }
+
+    /// Runs one transfer to its end on this thread.
+    ///
+    /// - Throws: `HTTPError`, also the one the handler threw. The connection is then closed, so an engine that
+    ///   was generating notices.
+    func run(
+        _ request: HTTPRequest, handler: any TransferHandler, interruption: Interruption?
+    ) throws(HTTPError) {
+        self.handler = handler
+        parser = HeadParser()
+        failure = nil
+        hasAnswer = false
+        lastProgress = .now
+        unsafe errorText.pointee = 0
+        let headers = HeaderList(request)
+        unsafe setOptions(of: request, headers: headers.list)
+        interruption?.cancellation.attach(waker)
+        unsafe curl_multi_add_handle(multi, easy)
+        defer {
+            interruption?.cancellation.attach(nil)
+            unsafe curl_multi_remove_handle(multi, easy)
+            unsafe ccurl_setopt_list(easy, CURLOPT_HTTPHEADER, nil)
+            unsafe ccurl_setopt_pointer(easy, CURLOPT_POSTFIELDS, nil)
+            self.handler = nil
+        }
+        if case .bytes(let bytes) = request.body {
+            // POSTFIELDS is not copied: the array stays in place for as long as the closure runs.
+            let result: Result<Void, HTTPError> = unsafe bytes.withUnsafeBytes { buffer in
+                let address = unsafe buffer.baseAddress ?? UnsafeRawPointer(easy)
+                unsafe ccurl_setopt_pointer(easy, CURLOPT_POSTFIELDS, address)
+                return Result { () throws(HTTPError) in try drive(request.timeouts, interruption) }
+            }
+            try result.get()
+        } else {
+            try drive(request.timeouts, interruption)
+        }
+    }
+
+    private func drive(_ timeouts: HTTPTimeouts, _ interruption: Interruption?) throws(HTTPError) {
+        var running: CInt = 1
+        while true {
+            unsafe curl_multi_perform(multi, &running)
+            if let failure { throw failure }
+            try handler?.receivedAllSoFar()
+            if running == 0 { return try finish() }
+            if let reason = interruption?.cancellation.reason { throw .cancelled(reason) }
+            let limit = hasAnswer ? timeouts.idle : timeouts.firstByte
+            // Without a limit of ours libcurl's own timers (connect, total) still end the wait.
+            let remaining = limit.map { $0 - (ContinuousClock.now - lastProgress) } ?? .seconds(60)
+            guard remaining > .zero else { throw .timedOut(hasAnswer ? "idle" : "first byte") }
+            try wait(remaining, interruption?.peer)
+        }
+    }
+
+    /// Waits for the connection, a wake-up or the peer's hang-up.
+    private func wait(_ limit: Duration, _ peer: (any HangUpSource)?) throws(HTTPError) {
+        guard let peer, let descriptor = peer.descriptor else {
+            unsafe curl_multi_poll(multi, nil, 0, limit.pollMilliseconds, nil)
+            return
+        }
+        // Once all input is read, readable means closed. While some is unread it would be readable all the time;
+        // asking for nothing still reports a hang-up (poll(2)), which is how a Unix socket's close shows.
+        var waited = curl_waitfd(fd: descriptor, events: peer.hasReadAll ? Int16(CURL_WAIT_POLLIN) : 0, revents: 0)
+        unsafe curl_multi_poll(multi, &waited, 1, limit.pollMilliseconds, nil)
+        if waited.revents != 0 && peer.hasHungUp { throw .cancelled(.clientGone) }
+    }
+
+    private func finish() throws(HTTPError) {
+        var queued: CInt = 0
+        guard let message = unsafe curl_multi_info_read(multi, &queued) else { return }
+        let code = unsafe ccurl_message_result(message)
+        guard code != CURLE_OK else { return }
+        let cause = unsafe errorText.pointee == 0
+            ? String(cString: curl_easy_strerror(code)) : String(cString: errorText)
+        switch code {
+        case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
+            CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
+            throw .unreachable(cause)
+        case CURLE_OPERATION_TIMEDOUT:
+            var connected: curl_off_t = 0
+            unsafe ccurl_getinfo_time(easy, CURLINFO_CONNECT_TIME_T, &connected)
+            throw .timedOut(connected == 0 ? "connect" : "total")
+        default:
+            throw .broken(cause)
+        }
+    }
+}
+
+// MARK: - libcurl's callbacks
+
+extension Transfer {
+    private static func of(_ context: UnsafeMutableRawPointer?) -> Transfer? {
+        unsafe context.map { unsafe Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    private func setCallbacks() {
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_HEADERDATA, context)
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_WRITEDATA, context)
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_READDATA, context)
+        unsafe ccurl_setopt_write(easy, CURLOPT_HEADERFUNCTION) { data, size, count, context in
+            guard let data = unsafe data, let transfer = unsafe Transfer.of(context) else { return 0 }
+            let line = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
+            return transfer.attempt { () throws(HTTPError) in try unsafe transfer.receive(headerLine: line.bytes) }
+                ? size * count : 0
+        }
+        unsafe ccurl_setopt_write(easy, CURLOPT_WRITEFUNCTION) { data, size, count, context in
+            guard let data = unsafe data, let transfer = unsafe Transfer.of(context) else { return 0 }
+            let body = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
+            return transfer.attempt { () throws(HTTPError) in try unsafe transfer.receive(body: body.bytes) }
+                ? size * count : 0
+        }
+        unsafe ccurl_setopt_read(easy, CURLOPT_READFUNCTION) { data, size, count, context in
+            guard let data = unsafe data, let transfer = unsafe Transfer.of(context) else { return 0 }
+            let buffer = unsafe UnsafeMutableRawBufferPointer(start: data, count: size * count)
+            var sent = 0
+            let isSent = transfer.attempt { () throws(HTTPError) in
+                var span = unsafe buffer.mutableBytes
+                sent = try transfer.handler?.sendBody(into: &span) ?? 0
+            }
+            return isSent ? sent : Int(CURL_READFUNC_ABORT)
+        }
+    }
+
+    /// libcurl cannot carry a Swift error: it is kept for `drive` and libcurl is told to stop.
+    private func attempt(_ step: () throws(HTTPError) -> Void) -> Bool {
+        do throws(HTTPError) {
+            try step()
+            // Taken after the step: writing to a slow client must not count as the engine's silence.
+            lastProgress = .now
+            return true
+        } catch {
+            failure = error
+            return false
+        }
+    }
+
+    private func receive(headerLine line: RawSpan) throws(HTTPError) {
+        hasAnswer = true
+        if let head = parser.add(line) { try handler?.receive(head: head) }
+    }
+
+    private func receive(body: RawSpan) throws(HTTPError) {
+        try handler?.receive(body: body)
+    }
+}
+
+// MARK: - libcurl's options
+
+extension Transfer {
+    private func setConstantOptions(proxied: Bool) {
+        setCallbacks()
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
+        // Without it libcurl changes signal handlers around every name look-up, seven system calls a request.
+        unsafe ccurl_setopt_long(easy, CURLOPT_NOSIGNAL, 1)
+        unsafe ccurl_setopt_long(easy, CURLOPT_TCP_NODELAY, 1)
+        unsafe ccurl_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        unsafe ccurl_setopt_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
+        unsafe ccurl_setopt_long(easy, CURLOPT_FOLLOWLOCATION, 0)
+        unsafe ccurl_setopt_long(easy, CURLOPT_BUFFERSIZE, 65_536)
+        unsafe ccurl_setopt_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 65_536)
+        if !proxied { unsafe ccurl_setopt_string(easy, CURLOPT_PROXY, "") }
+        // One transfer at a time needs one connection; a second would only go stale beside it.
+        unsafe ccurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 1)
+    }
+
+    private func setOptions(of request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?) {
+        unsafe ccurl_setopt_string(easy, CURLOPT_URL, request.url)
+        unsafe ccurl_setopt_list(easy, CURLOPT_HTTPHEADER, headers)
+        unsafe ccurl_setopt_long(easy, CURLOPT_CONNECTTIMEOUT_MS, request.timeouts.connect.milliseconds)
+        unsafe ccurl_setopt_long(easy, CURLOPT_TIMEOUT_MS, request.timeouts.total?.milliseconds ?? 0)
+        switch request.method {
+        case .get: unsafe ccurl_setopt_long(easy, CURLOPT_HTTPGET, 1)
+        case .post: unsafe ccurl_setopt_long(easy, CURLOPT_POST, 1)
+        }
+        // A streamed body cannot be sent twice, so it never starts on a kept connection that may be dead.
+        var fresh = 0
+        var length = -1
+        switch request.body {
+        case .none: length = 0
+        case .bytes(let bytes): length = bytes.count
+        case .stream(let known):
+            fresh = 1
+            length = known ?? -1
+        }
+        unsafe ccurl_setopt_long(easy, CURLOPT_FRESH_CONNECT, fresh)
+        if request.method == .post { unsafe ccurl_setopt_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(length)) }
+    }
+}

@@ -1,0 +1,58 @@
+import FoundationEssentials
+public import Logging
+import Synchronization
+
+/// Finds the public URL of this machine.
+public final class Tunnel: Sendable {
+    private static let maxAnswerBytes = 1024 * 1024
+
+    private let http: HTTPClient
+    private let configuration: Configuration.Ngrok
+    private let logger: Logger
+    private let hasWarned = Mutex(false)
+
+    public init(http: HTTPClient, ngrok: Configuration.Ngrok, logger: Logger) {
+        self.http = http
+        configuration = ngrok
+        self.logger = logger
+    }
+
+    /// The configured URL, else that of the agent's https tunnel, else empty; why it is empty is logged once.
+    func url(within limit: Duration) -> String {
+        guard configuration.url.isEmpty else { return configuration.url }
+        do throws(HTTPError) {
+            let url = try ask(limit)
+            hasWarned.withLock { $0 = false }
+            return url
+        } catch {
+            let isNews = hasWarned.withLock { warned in
+                defer { warned = true }
+                return !warned
+            }
+            if isNews { logger.warning("no public URL to report: ngrok agent at \(configuration.api): \(error)") }
+            return ""
+        }
+    }
+
+    /// The agent's local API: GET /api/tunnels lists each tunnel with its `public_url` and `proto`
+    /// (ngrok, "Agent API").
+    private func ask(_ limit: Duration) throws(HTTPError) -> String {
+        struct Answer: Decodable {
+            struct Entry: Decodable { let public_url: String }
+            let tunnels: [Entry]
+        }
+        let response = try http.fetch(
+            HTTPRequest(
+                .get, configuration.api + "/api/tunnels", headers: [HTTPHeader("Accept", "application/json")],
+                timeouts: HTTPTimeouts(connect: limit, total: limit)),
+            maxBodyBytes: Self.maxAnswerBytes)
+        guard response.head.status == 200 else { throw .broken("answered \(response.head.status)") }
+        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(response.body)) else {
+            throw .broken("answered with something that is no list of tunnels")
+        }
+        guard let tunnel = answer.tunnels.first(where: { $0.public_url.hasPrefix("https://") }) else {
+            throw .broken("has no https tunnel")
+        }
+        return tunnel.public_url
+    }
+}

@@ -1,0 +1,65 @@
+/// One request and its answer: the client, and what the log says of them afterwards.
+final class Exchange {
+    let client: any Client
+    let started = ContinuousClock.now
+    private(set) var status: Int?
+    private(set) var bytesSent = 0
+    private(set) var firstByte: Duration?
+    /// The code of the refusal that was the answer.
+    var refusal: String?
+    /// The engine failure behind the outcome, for the log; names no header and no body.
+    var cause: String?
+    /// What cut the answer short, for the log.
+    var cut: String?
+
+    init(_ client: any Client) {
+        self.client = client
+    }
+
+    var request: Request { client.request }
+
+    func send(_ head: HTTPResponseHead) throws(Interrupted) {
+        status = head.status
+        try passing { () throws(ClientGone) in try client.send(head) }
+    }
+
+    func send(_ body: RawSpan) throws(Interrupted) {
+        try passing { () throws(ClientGone) in try client.send(body) }
+        bytesSent += body.byteCount
+    }
+
+    func flush() throws(Interrupted) {
+        try passing { () throws(ClientGone) in try client.flush() }
+        if firstByte == nil { firstByte = ContinuousClock.now - started }
+    }
+
+    /// Sends a whole answer of our own; a HEAD gets its head only.
+    func answer(_ response: (head: HTTPResponseHead, body: [UInt8])) throws(Interrupted) {
+        drain()
+        try send(response.head)
+        if request.method != "HEAD" { try unsafe send(response.body.span.bytes) }
+        try flush()
+    }
+
+    /// Reads and drops what is left of the request body.
+    ///
+    /// A FastCGI socket closed with unread input is reset, and nginx then answers with a page of its own instead of
+    /// ours. `Client.read` bounds how long that may take; a client that has gone needs no answer.
+    func drain() {
+        guard !client.hasReadAll else { return }
+        var scratch = [UInt8](repeating: 0, count: RequestBody.pieceSize)
+        let deadline = ContinuousClock.now + Self.drainLimit
+        while !client.hasReadAll && ContinuousClock.now < deadline {
+            var span = scratch.mutableSpan
+            var bytes = unsafe span.mutableBytes
+            guard let count = try? client.read(into: &bytes), count > 0 else { return }
+        }
+    }
+
+    /// nginx hands over a body it has buffered at once; only a slow client of an unbuffered one can take this long.
+    private static let drainLimit = Duration.seconds(30)
+
+    private func passing(_ step: () throws(ClientGone) -> Void) throws(Interrupted) {
+        do throws(ClientGone) { try step() } catch { throw .clientGone }
+    }
+}

@@ -1,0 +1,125 @@
+/// Every answer of ours that is not a success: the one place that maps a reason to a status and a code.
+///
+/// Codes are part of the interface (README, "Errors"): they never change their meaning.
+enum Refusal: Error, Equatable {
+    case notFound
+    case methodNotAllowed(allowed: [String])
+    case bodyTooLarge(limit: Int)
+    case emptyBody
+    case gpuBusy
+    case gpuUnknown
+    case tooManyInFlight(limit: Int)
+    case missingHMAC(header: String)
+    case invalidHMAC
+    case hmacUnavailable
+    case engineUnreachable
+    case engineTimeout
+    /// The engine answered and then broke off, before anything of it was sent on.
+    case engineBroken
+    case shuttingDown
+
+    var status: Int {
+        switch self {
+        case .notFound: 404
+        case .methodNotAllowed: 405
+        case .bodyTooLarge: 413
+        case .emptyBody: 400
+        case .gpuBusy, .gpuUnknown, .tooManyInFlight, .hmacUnavailable, .shuttingDown: 503
+        case .missingHMAC, .invalidHMAC: 401
+        case .engineUnreachable, .engineBroken: 502
+        case .engineTimeout: 504
+        }
+    }
+
+    var code: String {
+        switch self {
+        case .notFound: "not_found"
+        case .methodNotAllowed: "method_not_allowed"
+        case .bodyTooLarge: "body_too_large"
+        case .emptyBody: "empty_body"
+        case .gpuBusy: "gpu_busy"
+        case .gpuUnknown: "gpu_unknown"
+        case .tooManyInFlight: "too_many_requests_in_flight"
+        case .missingHMAC: "missing_hmac"
+        case .invalidHMAC: "invalid_hmac"
+        case .hmacUnavailable: "hmac_unavailable"
+        case .engineUnreachable, .engineBroken: "engine_unreachable"
+        case .engineTimeout: "engine_timeout"
+        case .shuttingDown: "shutting_down"
+        }
+    }
+
+    /// For the person who reads it at the other end; names no secret and no inner detail.
+    var message: String {
+        switch self {
+        case .notFound: "Not found"
+        case .methodNotAllowed(let allowed): "Method not allowed; use \(allowed.joined(separator: " or "))"
+        case .bodyTooLarge(let limit): "The request body is larger than \(limit) bytes"
+        case .emptyBody: "The request body is empty"
+        case .gpuBusy: "GPU is busy"
+        case .gpuUnknown: "GPU state is unknown"
+        case .tooManyInFlight(let limit): "\(limit) requests are in flight already"
+        case .missingHMAC(let header): "The header \(header) is missing"
+        case .invalidHMAC: "The HMAC is invalid"
+        case .hmacUnavailable: "The HMAC cannot be validated at the moment"
+        case .engineUnreachable: "The engine cannot be reached"
+        case .engineBroken: "The engine broke off its answer"
+        case .engineTimeout: "The engine did not answer in time"
+        case .shuttingDown: "The provider is shutting down"
+        }
+    }
+
+    /// OpenAI's word for the kind of error; clients choose their exception by status and show this.
+    private var type: String {
+        switch status {
+        case 401: "authentication_error"
+        case 400..<500: "invalid_request_error"
+        default: "server_error"
+        }
+    }
+
+    private var extraHeaders: [HTTPHeader] {
+        switch self {
+        case .methodNotAllowed(let allowed): [HTTPHeader("Allow", allowed.joined(separator: ", "))]
+        // A second is one GPU sample: asking earlier would meet the same one.
+        case .gpuBusy, .gpuUnknown, .tooManyInFlight, .hmacUnavailable, .shuttingDown: [HTTPHeader("Retry-After", "1")]
+        default: []
+        }
+    }
+
+    /// The whole answer.
+    var response: (head: HTTPResponseHead, body: [UInt8]) {
+        JSONAnswer.make(status: status, ErrorBody(self), headers: extraHeaders)
+    }
+
+    /// The event that ends a stream which cannot be finished; the official OpenAI client raises on it.
+    var event: [UInt8] {
+        Array("data: ".utf8) + JSONAnswer.encode(ErrorBody(self)) + Array("\n\n".utf8)
+    }
+
+    private struct ErrorBody: Encodable {
+        struct Detail: Encodable {
+            let message: String
+            let type: String
+            // Encoded as null, which the shape demands, rather than left out.
+            let param: String? = nil
+            let code: String
+
+            enum CodingKeys: CodingKey { case message, type, param, code }
+
+            func encode(to encoder: any Encoder) throws {
+                var container = encoder.container(keyedBy: CodingKeys.self)
+                try container.encode(message, forKey: .message)
+                try container.encode(type, forKey: .type)
+                try container.encodeNil(forKey: .param)
+                try container.encode(code, forKey: .code)
+            }
+        }
+
+        let error: Detail
+
+        init(_ refusal: Refusal) {
+            error = Detail(message: refusal.message, type: refusal.type, code: refusal.code)
+        }
+    }
+}

@@ -1,0 +1,31 @@
+/// A request as nginx passed it on, its body aside.
+public struct Request: Sendable {
+    public var method: String
+    public var path: String
+    /// Without the question mark; empty when there is none.
+    public var query: String
+    /// Body length in bytes; nil when the client sent it chunked and nginx passes it on unbuffered.
+    public var contentLength: Int?
+    /// What names this request in both logs: nginx's `$request_id`, or one of our own.
+    public var id: String
+    public var contentType: String
+    public var accept: String
+    public var userAgent: String
+    /// Value of the configured HMAC header; empty when absent.
+    public var hmac: String
+
+    public init(
+        method: String, path: String, query: String = "", contentLength: Int? = 0, id: String = "",
+        contentType: String = "", accept: String = "", userAgent: String = "", hmac: String = ""
+    ) {
+        self.method = method
+        self.path = path
+        self.query = query
+        self.contentLength = contentLength
+        self.id = id
+        self.contentType = contentType
+        self.accept = accept
+        self.userAgent = userAgent
+        self.hmac = hmac
+    }
+}

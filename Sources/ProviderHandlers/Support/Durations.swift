@@ -1,0 +1,14 @@
+extension Duration {
+    /// Whole milliseconds, rounded down; libcurl takes its limits so.
+    var milliseconds: Int {
+        Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000)
+    }
+
+    /// For poll(2) and its like: never 0 for a rest that is not over, which would spin.
+    var pollMilliseconds: CInt { CInt(clamping: milliseconds + 1) }
+
+    /// Seconds with their fraction, for texts and JSON.
+    var inSeconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}
