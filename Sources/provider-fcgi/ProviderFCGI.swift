@@ -1,4 +1,51 @@
+import ArgumentParser
+import Glibc
+import ProviderHandlers
+
+/// The worker's command line.
 @main
-struct ProviderFCGI {
-    static func main() {}
+struct ProviderFCGI: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "provider-fcgi",
+        abstract: "Serves a local inference engine to nginx over FastCGI, with GPU admission and HMAC validation.",
+        discussion: """
+            Listens on descriptor 0 when that is a listening socket (systemd, spawn-fcgi), else on server.socket, else \
+            on server.host and server.port. SIGTERM lets requests in flight finish; a second one cuts them.
+
+            Exit status: 0 stopped, 1 requests were cut, 73 cannot listen, 78 configuration error.
+            """,
+        version: providerClientVersion)
+
+    @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
+    var config: String?
+
+    @Flag(name: .long, help: "Check the configuration and exit.")
+    var checkConfig = false
+
+    func run() throws {
+        let loaded: LoadedConfiguration
+        do throws(ConfigurationError) {
+            loaded = try Configuration.load(path: config, environment: Program.environment)
+        } catch {
+            throw failure("\(error)", ConfigurationError.exitStatus)
+        }
+        if checkConfig {
+            print("\(loaded.source): OK")
+            return
+        }
+        // Before any other thread exists: they inherit what is blocked.
+        Signals.prepare()
+        let status: CInt
+        do throws(ListenError) {
+            status = try Worker(loaded).run()
+        } catch {
+            throw failure("\(error)", ListenError.exitStatus)
+        }
+        throw ExitCode(status)
+    }
+
+    private func failure(_ message: String, _ status: CInt) -> ExitCode {
+        Program.complain(message, program: "provider-fcgi")
+        return ExitCode(status)
+    }
 }

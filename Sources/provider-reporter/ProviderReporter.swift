@@ -1,4 +1,71 @@
+import ArgumentParser
+import Glibc
+import Logging
+import ProviderHandlers
+
+/// The reporter's command line.
 @main
-struct ProviderReporter {
-    static func main() {}
+struct ProviderReporter: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "provider-reporter",
+        abstract: "Reports this machine's GPUs, models and public URL to the central system, once.",
+        discussion: """
+            Exit status: 0 delivered, 75 not delivered this time, 77 refused, 78 configuration error (a missing API key \
+            included).
+            """,
+        version: providerClientVersion)
+
+    @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
+    var config: String?
+
+    @Flag(name: .long, help: "Print the report and send nothing.")
+    var dryRun = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Report again every so many seconds until SIGTERM.", valueName: "seconds"))
+    var every: Double?
+
+    func validate() throws {
+        guard let every, !(1...86_400).contains(every) else { return }
+        throw ValidationError("--every takes 1 to 86400 seconds")
+    }
+
+    func run() throws {
+        let loaded: LoadedConfiguration
+        do throws(ConfigurationError) {
+            loaded = try Configuration.load(path: config, environment: Program.environment)
+        } catch {
+            throw failure("\(error)")
+        }
+        let configuration = loaded.configuration
+        let logger = Logger.standardError("provider-reporter", level: configuration.log.level)
+        for warning in loaded.warnings { logger.warning("\(warning)") }
+        let reporter = Reporter(configuration, logger: logger)
+        if dryRun {
+            print(String(decoding: reporter.report(), as: UTF8.self))
+            return
+        }
+        guard !configuration.provider.apiKey.isEmpty else {
+            throw failure(
+                """
+                \(loaded.source): provider.api_key: missing; set it, or provider.api_key_file, or PROVIDER_API_KEY
+                """)
+        }
+        guard let every else { throw ExitCode(reporter.run().rawValue) }
+        // Also where nobody has set a default for it: the first process of a container ignores SIGTERM otherwise.
+        signal(SIGTERM) { _ in _exit(0) }
+        let clock = ContinuousClock()
+        var next = clock.now
+        while true {
+            _ = reporter.run()
+            next = max(next + .seconds(every), clock.now)
+            poll(nil, 0, CInt(clamping: Int((next - clock.now) / .milliseconds(1))))
+        }
+    }
+
+    private func failure(_ message: String) -> ExitCode {
+        Program.complain(message, program: "provider-reporter")
+        return ExitCode(ConfigurationError.exitStatus)
+    }
 }

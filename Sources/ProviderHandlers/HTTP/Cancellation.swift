@@ -15,8 +15,6 @@ public protocol HangUpSource: AnyObject {
     var descriptor: CInt? { get }
     /// Whether all its input has been read, so that readable can only mean closed.
     var hasReadAll: Bool { get }
-    /// Looks whether the other end has closed; never blocks.
-    var hasHungUp: Bool { get }
 }
 
 /// What can end a transfer before its time: another thread, or the peer it runs for.

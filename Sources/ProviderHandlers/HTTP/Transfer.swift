@@ -112,11 +112,12 @@ protocol TransferHandler: AnyObject {
             unsafe curl_multi_poll(multi, nil, 0, limit.pollMilliseconds, nil)
             return
         }
-        // Once all input is read, readable means closed. While some is unread it would be readable all the time;
+        // Once all input is read, readable means closed (or a record to abort). While some is unread it would be
+        // readable all the time;
         // asking for nothing still reports a hang-up (poll(2)), which is how a Unix socket's close shows.
         var waited = curl_waitfd(fd: descriptor, events: peer.hasReadAll ? Int16(CURL_WAIT_POLLIN) : 0, revents: 0)
         unsafe curl_multi_poll(multi, &waited, 1, limit.pollMilliseconds, nil)
-        if waited.revents != 0 && peer.hasHungUp { throw .cancelled(.clientGone) }
+        if waited.revents != 0 { throw .cancelled(.clientGone) }
     }
 
     private func finish() throws(HTTPError) {

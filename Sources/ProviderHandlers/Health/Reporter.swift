@@ -1,0 +1,79 @@
+public import Logging
+
+/// One report from beginning to end: collect, deliver, say how it went.
+public struct Reporter: Sendable {
+    /// How a run ended; the raw value is the exit status, named as in sysexits(3).
+    public enum Outcome: Int32, Sendable {
+        case delivered = 0
+        /// EX_TEMPFAIL: not delivered this time.
+        case notDelivered = 75
+        /// EX_NOPERM: central refuses the report.
+        case refused = 77
+    }
+
+    /// nvidia-smi gets 5 s and another to die; a reading that takes longer is reported as unknown.
+    private static let gpuLimit = Duration.milliseconds(6500)
+
+    private let configuration: Configuration
+    private let collector: ReportCollector
+    private let delivery: ReportDelivery
+    private let logger: Logger
+
+    public init(_ configuration: Configuration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        let local = HTTPClient(proxied: false)
+        collector = ReportCollector(
+            models: EngineModels(http: local, engine: configuration.ollama),
+            tunnel: Tunnel(http: local, ngrok: configuration.ngrok, logger: logger),
+            configuration: configuration)
+        delivery = ReportDelivery(
+            central: CentralClient(http: HTTPClient(proxied: true), provider: configuration.provider))
+    }
+
+    /// The report as JSON, collected within 10 s; a part that is down is empty, not an error.
+    public func report() -> [UInt8] {
+        JSONAnswer.encode(collect())
+    }
+
+    /// Collects and delivers; blocks for up to 70 s.
+    public func run() -> Outcome {
+        let report = collect()
+        for error in report.errors ?? [] { logger.warning("reported without: \(error)") }
+        let contents = "\(report.data.count) models, \(report.gpu?.gpuCount ?? 0) GPUs"
+        switch delivery.deliver(JSONAnswer.encode(report)) {
+        case .delivered(let attempts):
+            logger.info("report delivered: \(contents), attempts \(attempts)")
+            return .delivered
+        case .notDelivered(let cause, let attempts):
+            logger.error("report not delivered: \(cause), attempts \(attempts)")
+            return .notDelivered
+        case .refused(let status):
+            logger.error("report refused: central answered \(status)\(Self.hint(status))")
+            return .refused
+        }
+    }
+
+    private func collect() -> HealthReport {
+        let started = ContinuousClock.now
+        let sampler = GPUSampler(
+            reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
+        sampler.start()
+        defer { sampler.stop() }
+        // The engine is asked while nvidia-smi runs. No completion runs in this process, so none is in flight.
+        return collector.collect(
+            {
+                sampler.waitForFirstSample(timeout: Self.gpuLimit - (ContinuousClock.now - started))
+                return sampler.status
+            }, inFlight: 0)
+    }
+
+    private static func hint(_ status: Int) -> String {
+        switch status {
+        case 401, 403: "; check provider.api_key"
+        case 300..<400: ", a redirect; set provider.url to where it leads"
+        case 404: "; check provider.url"
+        default: ""
+        }
+    }
+}

@@ -1,0 +1,153 @@
+import CFastCGI
+import Glibc
+import ProviderHandlers
+
+/// One FastCGI request at a time, by libfcgi; made once for each thread and used by that thread alone.
+///
+/// Owns the `FCGX_Request`, which must not move since its streams keep its address, and the connection.
+@safe final class FastCGIClient: Client {
+    private let fcgx: UnsafeMutablePointer<FCGX_Request>
+    private let hmacParameter: String
+    private let isUnixSocket: Bool
+    private(set) var request = Request(method: "", path: "")
+    private(set) var hasReadAll = false
+    private(set) var descriptor: CInt?
+
+    /// - Parameters:
+    ///   - hmacHeader: the request header that carries the HMAC.
+    ///   - isUnixSocket: whether connections come over a Unix socket.
+    init(hmacHeader: String, isUnixSocket: Bool) {
+        // CGI's name for a request header (RFC 3875, 4.1.18).
+        hmacParameter = "HTTP_" + hmacHeader.uppercased().map { $0 == "-" ? "_" : $0 }
+        self.isUnixSocket = isUnixSocket
+        unsafe fcgx = .allocate(capacity: 1)
+        // -1: libfcgi never accepts by itself; see `open`.
+        unsafe FCGX_InitRequest(fcgx, -1, 0)
+    }
+
+    deinit {
+        unsafe FCGX_Free(fcgx, 1)
+        unsafe fcgx.deallocate()
+    }
+
+    /// Takes over an accepted connection and reads the request's parameters.
+    ///
+    /// - Returns: false when it carried no usable request; the connection is closed then.
+    func open(_ connection: CInt) -> Bool {
+        unsafe cfastcgi_adopt(fcgx, connection)
+        // A connection that breaks off makes libfcgi close it and accept the next from -1, which fails at once.
+        guard unsafe FCGX_Accept_r(fcgx) == 0 else { return false }
+        descriptor = connection
+        hasReadAll = false
+        request = Request(
+            method: parameter("REQUEST_METHOD"),
+            path: path(),
+            query: parameter("QUERY_STRING"),
+            contentLength: Int(parameter("CONTENT_LENGTH")),
+            id: requestID(),
+            contentType: parameter("CONTENT_TYPE"),
+            accept: parameter("HTTP_ACCEPT"),
+            userAgent: parameter("HTTP_USER_AGENT"),
+            hmac: parameter(hmacParameter))
+        return true
+    }
+
+    /// Ends the answer and closes the connection.
+    func finish() {
+        // libfcgi shuts down and waits for nginx to close, which protects an answer when input is left unread. On a
+        // Unix socket with all input read a plain close loses nothing and saves three system calls.
+        if hasReadAll && isUnixSocket { unsafe FCGX_Detach(fcgx) }
+        unsafe FCGX_Finish_r(fcgx)
+        descriptor = nil
+    }
+
+    func read(into buffer: inout MutableRawSpan) throws(ClientGone) -> Int {
+        guard !hasReadAll else { return 0 }
+        let wanted = CInt(clamping: buffer.byteCount)
+        let count = unsafe buffer.withUnsafeMutableBytes { bytes in
+            // FCGX_GetStr fills the buffer unless the input ends before.
+            unsafe FCGX_GetStr(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), wanted, fcgx.pointee.in)
+        }
+        if count < wanted {
+            hasReadAll = true
+            if unsafe FCGX_GetError(fcgx.pointee.in) != 0 { throw ClientGone() }
+        }
+        return Int(count)
+    }
+
+    func send(_ head: HTTPResponseHead) throws(ClientGone) {
+        var text = "Status: \(head.status) \(Self.reason(head.status))\r\n"
+        for header in head.headers { text += "\(header.name): \(header.value)\r\n" }
+        text += "\r\n"
+        let bytes = Array(text.utf8)
+        try unsafe send(bytes.span.bytes)
+    }
+
+    func send(_ body: RawSpan) throws(ClientGone) {
+        guard body.byteCount > 0 else { return }
+        let result = unsafe body.withUnsafeBytes { bytes in
+            unsafe FCGX_PutStr(
+                bytes.baseAddress?.assumingMemoryBound(to: CChar.self), CInt(clamping: bytes.count),
+                fcgx.pointee.out)
+        }
+        guard result >= 0 else { throw ClientGone() }
+    }
+
+    func flush() throws(ClientGone) {
+        guard unsafe FCGX_FFlush(fcgx.pointee.out) == 0 else { throw ClientGone() }
+    }
+
+    /// Sends a record of a FastCGI version that does not exist. nginx ends a broken-off answer as if it were whole, but
+    /// a malformed record makes it close its client's connection (ngx_http_fastcgi_process_record).
+    func breakOff() {
+        guard let descriptor, (try? flush()) != nil else { return }
+        let malformed = [UInt8](repeating: 0xFF, count: 8)
+        _ = unsafe malformed.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
+    }
+}
+
+// MARK: - Parameters
+
+extension FastCGIClient {
+    /// A CGI parameter; empty when absent.
+    private func parameter(_ name: String) -> String {
+        guard let value = unsafe FCGX_GetParam(name, fcgx.pointee.envp) else { return "" }
+        return unsafe String(cString: value)
+    }
+
+    /// nginx's normalized path: Debian's fastcgi_params passes it as DOCUMENT_URI, other set-ups as SCRIPT_NAME only.
+    private func path() -> String {
+        let path = parameter("DOCUMENT_URI")
+        return path.isEmpty ? parameter("SCRIPT_NAME") : path
+    }
+
+    /// nginx's `$request_id` when it is passed, so that both logs name a request alike.
+    private func requestID() -> String {
+        let id = parameter("REQUEST_ID")
+        guard id.isEmpty else { return id }
+        return String(UInt64.random(in: .min ... .max), radix: 16)
+    }
+
+    /// nginx sends what follows the status on to the client, which expects a phrase there (RFC 9110, 15).
+    private static func reason(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 413: "Content Too Large"
+        case 422: "Unprocessable Content"
+        case 429: "Too Many Requests"
+        case 500: "Internal Server Error"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 200..<300: "Success"
+        case 300..<400: "Redirect"
+        case 400..<500: "Client Error"
+        default: "Server Error"
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import Glibc
+import ProviderHandlers
+
+/// Why the worker cannot listen; the message names the socket and what to do.
+struct ListenError: Error, CustomStringConvertible {
+    let description: String
+
+    /// EX_CANTCREAT of sysexits(3).
+    static let exitStatus: CInt = 73
+}
+
+/// The listening socket: one that was handed over on descriptor 0, or one of our own.
+///
+/// libfcgi's own `FCGX_OpenSocket` removes whatever has the socket's name and ends the process on errors.
+struct Listener: Sendable {
+    let descriptor: CInt
+    /// For the log: where it listens.
+    let name: String
+    let isUnixSocket: Bool
+    /// Handed over by systemd or spawn-fcgi: others may share it, and it outlives this process.
+    let isInherited: Bool
+    private let path: String?
+
+    /// Waiting connections; the kernel lowers it to net.core.somaxconn.
+    private static let backlog: CInt = 4096
+
+    init(_ server: Configuration.Server) throws(ListenError) {
+        if Self.option(STDIN_FILENO, SO_ACCEPTCONN) == 1 {
+            descriptor = STDIN_FILENO
+            name = "the socket on descriptor 0"
+            isUnixSocket = Self.option(STDIN_FILENO, SO_DOMAIN) == AF_UNIX
+            isInherited = true
+            path = nil
+        } else if !server.socket.isEmpty {
+            descriptor = try UnixSocket.listen(at: server.socket, group: server.socketGroup, backlog: Self.backlog)
+            name = server.socket
+            isUnixSocket = true
+            isInherited = false
+            path = server.socket
+        } else {
+            descriptor = try TCPSocket.listen(on: server.host, port: server.port, backlog: Self.backlog)
+            name = "\(server.host):\(server.port)"
+            isUnixSocket = false
+            isInherited = false
+            path = nil
+        }
+    }
+
+    /// Waits for the next connection; nil with `errno` set when there is none.
+    func accept() -> CInt? {
+        // Not close-on-exec: swift-subprocess closes whatever a child is not meant to have.
+        let connection = Glibc.accept(descriptor, nil, nil)
+        return connection >= 0 ? connection : nil
+    }
+
+    /// Takes no new connections: those that wait already can still be accepted, after them `accept` fails at once.
+    ///
+    /// An inherited socket is left as it is, for the others that share it.
+    func close() {
+        guard !isInherited else { return }
+        if let path { unsafe unlink(path) }
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    }
+
+    private static func option(_ descriptor: CInt, _ name: CInt) -> CInt? {
+        var value: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        return unsafe getsockopt(descriptor, SOL_SOCKET, name, &value, &size) == 0 ? value : nil
+    }
+}

@@ -1,0 +1,51 @@
+import Glibc
+
+/// The process's signals: which threads see which, and the wait for the one that ends the worker.
+enum Signals {
+    /// Wakes a thread out of accept. Its handler does nothing: interrupting the call is all it is for.
+    static let wake = SIGUSR1
+
+    /// To be called in main before any other thread exists: they inherit what is blocked.
+    static func prepare() {
+        // A connection that nginx has closed shows as EPIPE. Set before FCGX_Init, which otherwise installs a handler
+        // that stops all of libfcgi's input and output.
+        signal(SIGPIPE, SIG_IGN)
+        // Not by signal(3), which asks for interrupted calls to be restarted: accept has to return.
+        var action = sigaction()
+        unsafe action.__sigaction_handler.sa_handler = { _ in }
+        unsafe sigaction(wake, &action, nil)
+        set(SIG_BLOCK, [SIGTERM, SIGINT, wake])
+    }
+
+    /// Whether this thread can be woken now.
+    static func allowWake(_ isAllowed: Bool) {
+        set(isAllowed ? SIG_UNBLOCK : SIG_BLOCK, [wake])
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    static func waitForStop() {
+        var signals = Self.signals([SIGTERM, SIGINT])
+        var received: CInt = 0
+        while unsafe sigwait(&signals, &received) != 0 {}
+    }
+
+    /// Waits for SIGTERM or SIGINT, but no longer than `limit`; whether one came.
+    static func waitForStop(limit: Duration) -> Bool {
+        var signals = Self.signals([SIGTERM, SIGINT])
+        var time = timespec(
+            tv_sec: Int(limit.components.seconds), tv_nsec: Int(limit.components.attoseconds / 1_000_000_000))
+        return unsafe sigtimedwait(&signals, nil, &time) > 0
+    }
+
+    private static func set(_ how: CInt, _ signals: [CInt]) {
+        var signals = Self.signals(signals)
+        unsafe pthread_sigmask(how, &signals, nil)
+    }
+
+    private static func signals(_ list: [CInt]) -> sigset_t {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for signal in list { unsafe sigaddset(&set, signal) }
+        return set
+    }
+}

@@ -1,0 +1,149 @@
+import CFastCGI
+import Glibc
+import Logging
+import ProviderHandlers
+import Synchronization
+
+/// The threads that accept and answer, each one request at a time.
+///
+/// libfcgi blocks, so a request has a thread to itself. Threads are added when all are busy, up to a limit above
+/// `max_in_flight`, so that /health, /busy and refusals always find one; those a burst has left over end.
+final class WorkerThreads: Sendable {
+    /// Beyond `server.max_in_flight`.
+    static let reserve = 16
+    /// Idle threads kept for the next burst.
+    private static let maxIdle = 32
+    /// Frames are shallow; what is not touched costs no memory.
+    private static let stackSize = 512 * 1024
+
+    private struct State {
+        var threads: Set<pthread_t> = []
+        var idle = 0
+        var isStopping = false
+    }
+
+    private let state = Mutex(State())
+    private let listener: Listener
+    private let pipeline: Pipeline
+    private let server: Configuration.Server
+    private let hmacHeader: String
+    private let logger: Logger
+
+    init(_ listener: Listener, _ pipeline: Pipeline, configuration: Configuration, logger: Logger) {
+        self.listener = listener
+        self.pipeline = pipeline
+        server = configuration.server
+        hmacHeader = configuration.provider.hmacHeader
+        self.logger = logger
+    }
+
+    /// Starts the first thread; it starts the others.
+    ///
+    /// - Throws: when not even one can be started.
+    func start() throws(ListenError) {
+        guard spawn() else { throw ListenError(description: "cannot start a thread: \(unsafe String(cString: strerror(errno)))") }
+    }
+
+    /// Lets no new request in; those that run go on.
+    func stop() {
+        state.withLock { $0.isStopping = true }
+        listener.close()
+    }
+
+    /// Wakes the threads that wait in accept and tells whether all have ended.
+    ///
+    /// To be called again until it returns true: a signal that comes between a thread's look at `isStopping` and its
+    /// accept is lost.
+    func haveEnded() -> Bool {
+        state.withLock { state in
+            // Under the lock a listed thread has not ended: it leaves the list under the same lock.
+            for thread in state.threads { pthread_kill(thread, Signals.wake) }
+            return state.threads.isEmpty
+        }
+    }
+
+    // MARK: One thread
+
+    private func run() {
+        let client = FastCGIClient(hmacHeader: hmacHeader, isUnixSocket: listener.isUnixSocket)
+        while let connection = nextConnection() {
+            guard client.open(connection) else { continue }
+            pipeline.handle(client)
+            client.finish()
+        }
+        state.withLock { _ = $0.threads.remove(pthread_self()) }
+    }
+
+    /// The next connection; nil when this thread is to end.
+    private func nextConnection() -> CInt? {
+        let isNeeded = state.withLock { state in
+            guard state.idle < Self.maxIdle else { return false }
+            state.idle += 1
+            return true
+        }
+        guard isNeeded else { return nil }
+        let connection = accept()
+        let isLastIdle = state.withLock { state in
+            state.idle -= 1
+            return state.idle == 0 && connection != nil && state.threads.count < server.maxInFlight + Self.reserve
+        }
+        if isLastIdle && !spawn() {
+            logger.warning("no further thread can be started: \(unsafe String(cString: strerror(errno)))")
+        }
+        return connection
+    }
+
+    private func accept() -> CInt? {
+        // The wake-up is let in here alone: elsewhere it would interrupt libfcgi's reads, which take that for an error.
+        Signals.allowWake(true)
+        defer { Signals.allowWake(false) }
+        while true {
+            if state.withLock({ $0.isStopping }) && listener.isInherited { return nil }
+            if let connection = listener.accept() { return connection }
+            switch errno {
+            case EINTR, ECONNABORTED: continue
+            // Stopped, and everything that waited has been accepted.
+            case EAGAIN: return nil
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                logger.warning("cannot accept: \(unsafe String(cString: strerror(errno)))")
+                // The shortage passes when requests in flight end; asking again at once would only spin.
+                usleep(100_000)
+            default:
+                logger.critical("cannot accept: \(unsafe String(cString: strerror(errno)))")
+                return nil
+            }
+        }
+    }
+
+    private func spawn() -> Bool {
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        unsafe pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
+        unsafe pthread_attr_setstacksize(&attributes, Self.stackSize)
+        let context = unsafe Unmanaged.passRetained(self)
+        // Under the lock, so that the thread is listed before it can take itself off the list.
+        let code = state.withLock { state in
+            var thread = pthread_t()
+            let code = unsafe pthread_create(&thread, &attributes, workerThread, context.toOpaque())
+            if code == 0 { state.threads.insert(thread) }
+            return code
+        }
+        if code != 0 {
+            unsafe context.release()
+            errno = code
+        }
+        return code == 0
+    }
+}
+
+/// A free function: a closure formed in main-actor code would trap on a thread of its own.
+private func workerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let context = unsafe context else { return nil }
+    unsafe Unmanaged<WorkerThreads>.fromOpaque(context).takeRetainedValue().serve()
+    return nil
+}
+
+extension WorkerThreads {
+    fileprivate func serve() { run() }
+}
