@@ -1,0 +1,17 @@
+/// A condition that never came true.
+public struct NeverHappened: Error, CustomStringConvertible {
+    public let description: String
+}
+
+/// Waits until `condition` holds; for what another process or thread brings about.
+///
+/// The limit only ends a test that has failed already: it is far above what the slowest machine needs.
+public func eventually(
+    _ what: String, within limit: Duration = .seconds(60), _ condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + limit
+    while try await !condition() {
+        guard ContinuousClock.now < deadline else { throw NeverHappened(description: "never happened: \(what)") }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+}
