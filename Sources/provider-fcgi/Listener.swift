@@ -9,6 +9,11 @@ struct ListenError: Error, CustomStringConvertible {
     static let exitStatus: CInt = 73
 }
 
+/// The system's words for an error number (strerror(3)).
+func systemError(_ code: CInt) -> String {
+    unsafe String(cString: strerror(code))
+}
+
 /// The listening socket: one that was handed over on descriptor 0, or one of our own.
 ///
 /// libfcgi's own `FCGX_OpenSocket` removes whatever has the socket's name and ends the process on errors.
@@ -53,6 +58,12 @@ struct Listener: Sendable {
         return connection >= 0 ? connection : nil
     }
 
+    /// Waits until a connection is there, on a socket that does not block; a signal ends it early.
+    func waitForConnection() {
+        var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&polled, 1, -1)
+    }
+
     /// Takes no new connections: those that wait already can still be accepted, after them `accept` fails at once.
     ///
     /// An inherited socket is left as it is, for the others that share it.
@@ -60,6 +71,12 @@ struct Listener: Sendable {
         guard !isInherited else { return }
         if let path { unsafe unlink(path) }
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    }
+
+    /// After `close`, once nothing waits any more: who connects from now on is refused rather than left waiting.
+    func refuse() {
+        guard !isInherited else { return }
+        _ = shutdown(descriptor, CInt(SHUT_RDWR))
     }
 
     private static func option(_ descriptor: CInt, _ name: CInt) -> CInt? {

@@ -4,7 +4,9 @@ import Glibc
 enum ServiceManager {
     /// One datagram to the socket named by `$NOTIFY_SOCKET`; libsystemd would be a whole library for it.
     static func notify(_ state: String) {
-        guard let name = unsafe getenv("NOTIFY_SOCKET").map({ unsafe String(cString: $0) }), !name.isEmpty else { return }
+        guard let name = unsafe getenv("NOTIFY_SOCKET").map({ unsafe String(cString: $0) }), !name.isEmpty else {
+            return
+        }
         let descriptor = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }

@@ -9,7 +9,8 @@ enum TCPSocket {
         var found: UnsafeMutablePointer<addrinfo>?
         let result = unsafe getaddrinfo(host, String(port), &hints, &found)
         guard result == 0, let address = unsafe found else {
-            throw ListenError(description: "server.host: cannot resolve \(host): \(unsafe String(cString: gai_strerror(result)))")
+            let cause = unsafe String(cString: gai_strerror(result))
+            throw ListenError(description: "server.host: cannot resolve \(host): \(cause)")
         }
         defer { unsafe freeaddrinfo(address) }
         let descriptor = unsafe socket(
@@ -28,6 +29,7 @@ enum TCPSocket {
     }
 
     private static func failure(_ host: String, _ port: Int) -> ListenError {
-        ListenError(description: "server.host, server.port: cannot listen on \(host):\(port): \(unsafe String(cString: strerror(errno)))")
+        ListenError(
+            description: "server.host, server.port: cannot listen on \(host):\(port): \(systemError(errno))")
     }
 }

@@ -23,13 +23,15 @@ enum UnixSocket {
         var info = stat()
         guard unsafe lstat(path, &info) == 0 else { return }
         guard info.st_mode & S_IFMT == S_IFSOCK else {
-            throw ListenError(description: "server.socket: \(path) exists and is not a socket; remove it or choose another path")
+            throw ListenError(
+                description: "server.socket: \(path) exists and is not a socket; remove it or choose another path")
         }
         let probe = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         defer { close(probe) }
         let isAlive = unsafe withUnixAddress(Array(path.utf8)) { unsafe connect(probe, $0, $1) == 0 }
         guard !isAlive else {
-            throw ListenError(description: "server.socket: another process listens on \(path); stop it or choose another path")
+            throw ListenError(
+                description: "server.socket: another process listens on \(path); stop it or choose another path")
         }
         guard unsafe unlink(path) == 0 else { throw failure("remove the stale", path) }
     }
@@ -58,6 +60,6 @@ enum UnixSocket {
     private static func failure(_ action: String, _ path: String) -> ListenError {
         let code = errno
         let hint = code == ENOENT ? "; its directory must exist" : ""
-        return ListenError(description: "server.socket: cannot \(action) \(path): \(unsafe String(cString: strerror(code)))\(hint)")
+        return ListenError(description: "server.socket: cannot \(action) \(path): \(systemError(code))\(hint)")
     }
 }

@@ -15,6 +15,8 @@ final class WorkerThreads: Sendable {
     private static let maxIdle = 32
     /// Frames are shallow; what is not touched costs no memory.
     private static let stackSize = 512 * 1024
+    /// EX_OSERR of sysexits(3).
+    private static let socketBroken: CInt = 71
 
     private struct State {
         var threads: Set<pthread_t> = []
@@ -41,7 +43,7 @@ final class WorkerThreads: Sendable {
     ///
     /// - Throws: when not even one can be started.
     func start() throws(ListenError) {
-        guard spawn() else { throw ListenError(description: "cannot start a thread: \(unsafe String(cString: strerror(errno)))") }
+        guard spawn() else { throw ListenError(description: "cannot start a thread: \(systemError(errno))") }
     }
 
     /// Lets no new request in; those that run go on.
@@ -88,7 +90,7 @@ final class WorkerThreads: Sendable {
             return state.idle == 0 && connection != nil && state.threads.count < server.maxInFlight + Self.reserve
         }
         if isLastIdle && !spawn() {
-            logger.warning("no further thread can be started: \(unsafe String(cString: strerror(errno)))")
+            logger.warning("no further thread can be started: \(systemError(errno))")
         }
         return connection
     }
@@ -98,19 +100,27 @@ final class WorkerThreads: Sendable {
         Signals.allowWake(true)
         defer { Signals.allowWake(false) }
         while true {
-            if state.withLock({ $0.isStopping }) && listener.isInherited { return nil }
+            let isStopping = state.withLock { $0.isStopping }
+            if isStopping && listener.isInherited { return nil }
             if let connection = listener.accept() { return connection }
             switch errno {
-            case EINTR, ECONNABORTED: continue
-            // Stopped, and everything that waited has been accepted.
-            case EAGAIN: return nil
+            case EINTR, ECONNABORTED:
+                continue
+            // Everything that waited has been accepted.
+            case EAGAIN where isStopping, EINVAL where isStopping:
+                listener.refuse()
+                return nil
+            // Whoever shares an inherited socket may have made it non-blocking.
+            case EAGAIN:
+                listener.waitForConnection()
             case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                logger.warning("cannot accept: \(unsafe String(cString: strerror(errno)))")
+                logger.warning("cannot accept: \(systemError(errno))")
                 // The shortage passes when requests in flight end; asking again at once would only spin.
                 usleep(100_000)
             default:
-                logger.critical("cannot accept: \(unsafe String(cString: strerror(errno)))")
-                return nil
+                // The socket itself is broken: a worker that answers nobody must not look alive.
+                logger.critical("cannot accept: \(systemError(errno))")
+                exit(Self.socketBroken)
             }
         }
     }

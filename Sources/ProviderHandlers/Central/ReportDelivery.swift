@@ -28,17 +28,20 @@ struct ReportDelivery {
         while true {
             attempts += 1
             let rest = deadline - ContinuousClock.now
-            let (cause, retryAfter): (String, Duration?)
+            let cause: String
+            var retryAfter: Duration?
             do throws(HTTPError) {
                 let answer = try central.post(
                     "/api/provider/health", report, total: min(Self.attemptLimit, rest))
                 switch answer.head.status {
                 case 200..<300: return .delivered(attempts: attempts)
-                case 429, 500...: (cause, retryAfter) = ("central answered \(answer.head.status)", Self.retryAfter(answer.head))
+                case 429, 500...:
+                    cause = "central answered \(answer.head.status)"
+                    retryAfter = Self.retryAfter(answer.head)
                 default: return .refused(status: answer.head.status)
                 }
             } catch {
-                (cause, retryAfter) = ("\(error)", nil)
+                cause = "\(error)"
             }
             let pause = max(Self.backoff(attempts), retryAfter ?? .zero)
             guard ContinuousClock.now + pause < deadline else {

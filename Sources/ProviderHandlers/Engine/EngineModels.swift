@@ -82,16 +82,26 @@ private struct ModelList: Decodable {
     private struct OpenAIModel: Decodable {
         let id: String
         let created: Int?
-        let owned_by: String?
+        let ownedBy: String?
 
-        var model: Model { Model(id: id, created: created ?? 0, ownedBy: owned_by ?? "library") }
+        enum CodingKeys: String, CodingKey {
+            case id, created
+            case ownedBy = "owned_by"
+        }
+
+        var model: Model { Model(id: id, created: created ?? 0, ownedBy: ownedBy ?? "library") }
     }
 
     private struct OllamaModel: Decodable {
         let name: String
-        let modified_at: String?
+        let modifiedAt: String?
 
-        var model: Model { Model(id: name, created: modified_at.flatMap(Self.unixTime) ?? 0, ownedBy: "library") }
+        enum CodingKeys: String, CodingKey {
+            case name
+            case modifiedAt = "modified_at"
+        }
+
+        var model: Model { Model(id: name, created: modifiedAt.flatMap(Self.unixTime) ?? 0, ownedBy: "library") }
 
         /// Go's RFC 3339 with up to nine digits of a second, which no ISO 8601 parser here takes: they are cut out.
         private static func unixTime(_ text: String) -> Int? {

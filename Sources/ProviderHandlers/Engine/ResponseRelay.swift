@@ -92,7 +92,7 @@ final class ResponseRelay: TransferHandler {
             if head.status != 204 && head.status != 304 {
                 sent.headers.append(HTTPHeader("Content-Length", String(held.count)))
             }
-            exchange.drain()
+            exchange.client.drain()
             try exchange.send(sent)
             try unsafe exchange.send(held.span.bytes)
         case .streaming(let tail):

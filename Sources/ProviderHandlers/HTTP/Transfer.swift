@@ -1,4 +1,5 @@
 import CCurl
+import Glibc
 
 /// Receives what a transfer brings, on the thread that runs it. Throwing ends the transfer.
 protocol TransferHandler: AnyObject {
@@ -16,7 +17,7 @@ protocol TransferHandler: AnyObject {
 /// An easy handle on a multi handle of its own: the multi handle keeps the connection, can wait with a time limit, and
 /// can be woken from another thread.
 ///
-/// `@unchecked Sendable`: `TransferPool` gives a transfer to one thread at a time and its lock orders the hand-over.
+/// `@unchecked Sendable`: `HTTPClient` gives a transfer to one thread at a time and its lock orders the hand-over.
 /// libcurl allows that: "You must never share the same handle in multiple threads. You can pass the handles around
 /// among threads, but you must never use a single handle from more than one thread at any given time"
 /// (libcurl-thread(3)).
@@ -112,20 +113,35 @@ protocol TransferHandler: AnyObject {
             unsafe curl_multi_poll(multi, nil, 0, limit.pollMilliseconds, nil)
             return
         }
-        // Once all input is read, readable means closed (or a record to abort). While some is unread it would be
-        // readable all the time;
-        // asking for nothing still reports a hang-up (poll(2)), which is how a Unix socket's close shows.
-        var waited = curl_waitfd(fd: descriptor, events: peer.hasReadAll ? Int16(CURL_WAIT_POLLIN) : 0, revents: 0)
+        guard peer.hasReadAll else {
+            // What is unread makes it readable all the time, and curl_multi_poll cannot ask for a hang-up alone: it is
+            // looked for between short waits.
+            unsafe curl_multi_poll(multi, nil, 0, min(limit, Self.hangUpInterval).pollMilliseconds, nil)
+            if Self.hasHungUp(descriptor) { throw .cancelled(.clientGone) }
+            return
+        }
+        // Readable now means closed (or a record to abort).
+        var waited = curl_waitfd(fd: descriptor, events: Int16(CURL_WAIT_POLLIN), revents: 0)
         unsafe curl_multi_poll(multi, &waited, 1, limit.pollMilliseconds, nil)
         if waited.revents != 0 { throw .cancelled(.clientGone) }
     }
 
+    /// Half of the 100 ms in which a client that leaves has to be noticed.
+    private static let hangUpInterval = Duration.milliseconds(50)
+
+    private static func hasHungUp(_ descriptor: CInt) -> Bool {
+        // POLLRDHUP (poll(2)), which Glibc's module leaves out.
+        var polled = pollfd(fd: descriptor, events: 0x2000, revents: 0)
+        return unsafe poll(&polled, 1, 0) > 0
+    }
+
     private func finish() throws(HTTPError) {
         var queued: CInt = 0
-        guard let message = unsafe curl_multi_info_read(multi, &queued) else { return }
+        guard let message = unsafe curl_multi_info_read(multi, &queued) else { throw .broken("no result") }
         let code = unsafe ccurl_message_result(message)
         guard code != CURLE_OK else { return }
-        let cause = unsafe errorText.pointee == 0
+        let cause =
+            unsafe errorText.pointee == 0
             ? String(cString: curl_easy_strerror(code)) : String(cString: errorText)
         switch code {
         case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,

@@ -38,7 +38,10 @@ public final class Tunnel: Sendable {
     /// (ngrok, "Agent API").
     private func ask(_ limit: Duration) throws(HTTPError) -> String {
         struct Answer: Decodable {
-            struct Entry: Decodable { let public_url: String }
+            struct Entry: Decodable {
+                let publicURL: String
+                enum CodingKeys: String, CodingKey { case publicURL = "public_url" }
+            }
             let tunnels: [Entry]
         }
         let response = try http.fetch(
@@ -50,9 +53,9 @@ public final class Tunnel: Sendable {
         guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(response.body)) else {
             throw .broken("answered with something that is no list of tunnels")
         }
-        guard let tunnel = answer.tunnels.first(where: { $0.public_url.hasPrefix("https://") }) else {
+        guard let tunnel = answer.tunnels.first(where: { $0.publicURL.hasPrefix("https://") }) else {
             throw .broken("has no https tunnel")
         }
-        return tunnel.public_url
+        return tunnel.publicURL
     }
 }

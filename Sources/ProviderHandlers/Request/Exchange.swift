@@ -35,29 +35,11 @@ final class Exchange {
 
     /// Sends a whole answer of our own; a HEAD gets its head only.
     func answer(_ response: (head: HTTPResponseHead, body: [UInt8])) throws(Interrupted) {
-        drain()
+        client.drain()
         try send(response.head)
         if request.method != "HEAD" { try unsafe send(response.body.span.bytes) }
         try flush()
     }
-
-    /// Reads and drops what is left of the request body.
-    ///
-    /// A FastCGI socket closed with unread input is reset, and nginx then answers with a page of its own instead of
-    /// ours. `Client.read` bounds how long that may take; a client that has gone needs no answer.
-    func drain() {
-        guard !client.hasReadAll else { return }
-        var scratch = [UInt8](repeating: 0, count: RequestBody.pieceSize)
-        let deadline = ContinuousClock.now + Self.drainLimit
-        while !client.hasReadAll && ContinuousClock.now < deadline {
-            var span = scratch.mutableSpan
-            var bytes = unsafe span.mutableBytes
-            guard let count = try? client.read(into: &bytes), count > 0 else { return }
-        }
-    }
-
-    /// nginx hands over a body it has buffered at once; only a slow client of an unbuffered one can take this long.
-    private static let drainLimit = Duration.seconds(30)
 
     private func passing(_ step: () throws(ClientGone) -> Void) throws(Interrupted) {
         do throws(ClientGone) { try step() } catch { throw .clientGone }

@@ -47,7 +47,11 @@ final class RequestBody {
             if prefixSent == prefix.count { (prefix, prefixSent) = ([], 0) }
             return count
         }
-        return try read(into: &buffer)
+        let count = try read(into: &buffer)
+        // libcurl stops asking at the declared length; the record that ends the body is still to be read, and only with
+        // everything read does a readable socket mean that the client has left.
+        if received == expected { client.drain() }
+        return count
     }
 
     private func read(into buffer: inout MutableRawSpan) throws(Interrupted) -> Int {
