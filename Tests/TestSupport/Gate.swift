@@ -1,0 +1,29 @@
+import Foundation
+
+/// Something one thread waits for and another brings about.
+public final class Gate: Sendable {
+    private let semaphore = DispatchSemaphore(value: 0)
+
+    public init() {}
+
+    /// Lets one waiter through, now or later.
+    public func open() {
+        semaphore.signal()
+    }
+
+    /// Blocks until the gate is opened. The limit only ends a test that has failed already.
+    public func wait(within limit: Int = 60) throws {
+        guard semaphore.wait(timeout: .now() + .seconds(limit)) == .success else {
+            throw NeverHappened(description: "a gate was never opened")
+        }
+    }
+}
+
+/// Runs blocking code on a thread of its own, so that tests that wait hold none of Swift's few.
+public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread {
+            continuation.resume(with: Result { try body() })
+        }
+    }
+}
