@@ -24,7 +24,9 @@ struct Worker {
         self.configuration = configuration
         logger = Logger.standardError("provider-fcgi", level: configuration.log.level)
         for warning in loaded.warnings { logger.warning("\(warning)") }
+        // A client for each peer: a transfer keeps one connection, which another peer's would displace.
         let engine = HTTPClient(proxied: false)
+        let agent = HTTPClient(proxied: false)
         let outside = HTTPClient(proxied: true)
         let sampler = GPUSampler(reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
         self.sampler = sampler
@@ -43,7 +45,7 @@ struct Worker {
             health: HealthCheck(
                 collector: ReportCollector(
                     models: EngineModels(http: engine, engine: configuration.ollama),
-                    tunnel: Tunnel(http: engine, ngrok: configuration.ngrok, logger: logger),
+                    tunnel: Tunnel(http: agent, ngrok: configuration.ngrok, logger: logger),
                     configuration: configuration),
                 gpu: { sampler.status }, inFlight: { admission.inFlight }),
             logger: logger)

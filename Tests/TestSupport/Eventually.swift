@@ -1,6 +1,10 @@
 /// A condition that never came true.
 public struct NeverHappened: Error, CustomStringConvertible {
     public let description: String
+
+    public init(description: String) {
+        self.description = description
+    }
 }
 
 /// Waits until `condition` holds; for what another process or thread brings about.

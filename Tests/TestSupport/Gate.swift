@@ -21,9 +21,14 @@ public final class Gate: Sendable {
 
 /// Runs blocking code on a thread of its own, so that tests that wait hold none of Swift's few.
 public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-        Thread.detachNewThread {
-            continuation.resume(with: Result { try body() })
-        }
+    try await withTaskExecutorPreference(ThreadExecutor()) { try body() }
+}
+
+/// Gives each piece of a task a new thread; the task stays the test's own, to which its findings are put down.
+private final class ThreadExecutor: TaskExecutor {
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let executor = asUnownedTaskExecutor()
+        Thread.detachNewThread { job.runSynchronously(on: executor) }
     }
 }

@@ -21,17 +21,8 @@ public final class ScriptedServer: Sendable {
     /// Listens on a port the kernel chooses.
     public init(_ script: @escaping Script) throws {
         self.script = script
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        var address = loopback(port: 0)
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, size) == 0 && listen(descriptor, 1024) == 0
-                    && getsockname(descriptor, $0, &size) == 0
-            }
-        }
-        guard isListening else { throw SocketError("listen") }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let (descriptor, port) = try listenOnLoopback(backlog: 1024)
+        self.port = port
         self.descriptor = descriptor
         Thread.detachNewThread { [weak self] in
             // Ends when `stop` shuts the socket down.

@@ -1,0 +1,130 @@
+import Foundation
+import Testing
+import TestSupport
+
+@testable import ProviderHandlers
+
+@Suite struct ConnectionTests {
+    @Test func connectionsAreKeptAndShared() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture()
+            for _ in 0..<32 { #expect(fixture.complete().status == 200) }
+            #expect(fixture.engine.connectionCount == 1)
+            DispatchQueue.concurrentPerform(iterations: 100) { _ in #expect(fixture.complete().status == 200) }
+            // As many as ran at once, which is no more than there are processors.
+            #expect(fixture.engine.connectionCount <= ProcessInfo.processInfo.activeProcessorCount + 1)
+        }
+    }
+
+    /// A kept connection that the engine closes when it is used again.
+    @Test func aStaleConnectionIsReplaced() async throws {
+        try await onThread {
+            let requests = Counter()
+            let fixture = try PipelineFixture(engine: { request in
+                if requests.next() == 2 { return request.closeAfterwards() }
+                try request.answer(200, "{}")
+            })
+            #expect(fixture.complete().status == 200)
+            #expect(fixture.complete().status == 200)
+            #expect(fixture.engine.connectionCount == 2)
+            #expect(fixture.engine.requests.count == 3)
+        }
+    }
+
+    @Test func aFreshConnectionThatBreaksIsNotTriedAgain() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                _ = try request.bodyText()
+                request.closeAfterwards()
+            })
+            #expect(fixture.complete().code == "engine_unreachable")
+            #expect(fixture.engine.requests.count == 1)
+        }
+    }
+
+    @Test func nothingIsTriedAgainOnceTheAnswerHasBegun() async throws {
+        try await onThread {
+            let requests = Counter()
+            let fixture = try PipelineFixture(engine: { request in
+                if requests.next() == 1 { return try request.answer(200, "{}") }
+                _ = try request.bodyText()
+                try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+                request.closeAfterwards()
+            })
+            #expect(fixture.complete().status == 200)
+            #expect(fixture.complete().code == "engine_unreachable")
+            #expect(fixture.engine.requests.count == 2)
+        }
+    }
+
+    /// It cannot be sent twice, so it does not start where it may break.
+    @Test func aLargeBodyTakesAFreshConnection() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture()
+            #expect(fixture.complete().status == 200)
+            #expect(fixture.complete(String(repeating: "x", count: 100_000)).status == 200)
+            #expect(fixture.engine.connectionCount == 2)
+        }
+    }
+
+    @Test func anEngineThatIsNotThere() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture()
+            fixture.engine.stop()
+            let answer = fixture.complete()
+            #expect(answer.status == 502)
+            #expect(answer.code == "engine_unreachable")
+        }
+    }
+
+    /// A listening socket whose queue is full answers nothing, not even a refusal (listen(2)).
+    @Test func aConnectThatIsNotAnswered() async throws {
+        try await onThread {
+            let full = try FullListener()
+            let fixture = try PipelineFixture(configure: {
+                $0.ollama.url = full.url
+                $0.ollama.connectTimeout = .milliseconds(50)
+            })
+            let answer = fixture.complete()
+            #expect(answer.status == 504)
+            #expect(answer.code == "engine_timeout")
+            #expect(fixture.log.count(containing: "cause=connect time-out") == 1)
+        }
+    }
+
+    @Test func anEngineThatDoesNotSpeakHTTP() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                _ = try request.bodyText()
+                try request.connection.send("220 mail.example ESMTP\r\n")
+                request.closeAfterwards()
+            })
+            #expect(fixture.complete().code == "engine_unreachable")
+        }
+    }
+
+    @Test func anEngineThatNeverAnswers() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(
+                configure: { $0.ollama.firstByteTimeout = .milliseconds(50) },
+                engine: { try $0.connection.waitForHangUp() })
+            let answer = fixture.complete()
+            #expect(answer.status == 504)
+            #expect(answer.code == "engine_timeout")
+            #expect(fixture.log.count(containing: "cause=first byte time-out") == 1)
+        }
+    }
+
+    @Test func anEngineThatFallsSilent() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(
+                configure: { $0.ollama.idleTimeout = .milliseconds(50) },
+                engine: { request in
+                    _ = try request.bodyText()
+                    try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+                    try request.connection.waitForHangUp()
+                })
+            #expect(fixture.complete().code == "engine_timeout")
+        }
+    }
+}

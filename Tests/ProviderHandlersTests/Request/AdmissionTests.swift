@@ -1,0 +1,83 @@
+import Dispatch
+import Synchronization
+import Testing
+import TestSupport
+
+@testable import ProviderHandlers
+
+@Suite struct AdmissionTests {
+    @Test func neverMoreThanTheLimitAtOnce() {
+        let admission = Admission(limit: 3) { .idle }
+        let most = Mutex(0)
+        DispatchQueue.concurrentPerform(iterations: 5000) { _ in
+            do throws(Interrupted) {
+                try admission.withPlace { _ in
+                    let inFlight = admission.inFlight
+                    most.withLock { $0 = max($0, inFlight) }
+                }
+            } catch {
+                #expect(error == .refused(.tooManyInFlight(limit: 3)))
+            }
+        }
+        #expect((1...3).contains(most.withLock { $0 }))
+        #expect(admission.inFlight == 0)
+    }
+
+    @Test func aGPUThatTellsNothingTakesOneAtATime() throws {
+        let admission = Admission(limit: 64) { .unreadable }
+        #expect(admission.refusal == nil)
+        try admission.withPlace { _ throws(Interrupted) in
+            #expect(admission.refusal == .gpuBusy)
+            #expect(throws: Interrupted.refused(.gpuBusy)) {
+                try admission.withPlace { _ throws(Interrupted) in Issue.record("let in a second one") }
+            }
+        }
+        #expect(admission.refusal == nil)
+    }
+
+    @Test func aPlaceIsGivenBackWhateverHappens() {
+        let admission = Admission(limit: 1) { .idle }
+        #expect(throws: Interrupted.clientGone) {
+            try admission.withPlace { _ throws(Interrupted) in throw .clientGone }
+        }
+        #expect(admission.inFlight == 0)
+    }
+
+    @Test func cuttingReachesThoseThatRunAndThoseThatStillStart() throws {
+        let admission = Admission(limit: 2) { .idle }
+        try admission.withPlace { cancellation throws(Interrupted) in
+            #expect(cancellation.reason == nil)
+            admission.cutAll()
+            #expect(cancellation.reason == .shutdown)
+        }
+        try admission.withPlace { cancellation throws(Interrupted) in #expect(cancellation.reason == .shutdown) }
+    }
+
+    @Test(arguments: [
+        (BusyVerdict.idle, #"{"busy":false}"#), (.unreadable, #"{"busy":false}"#),
+        (.busy, #"{"busy":true,"reason":"gpu_busy"}"#), (.unknown("x"), #"{"busy":true,"reason":"gpu_unknown"}"#),
+    ])
+    func busySaysWhatTheNextCompletionWouldBeTold(verdict: BusyVerdict, expected: String) async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(gpu: verdict)
+            let answer = fixture.handle(.get("/busy"))
+            #expect(answer.status == 200)
+            #expect(answer.text == expected)
+            #expect(fixture.complete().status == (expected.contains("true") ? 503 : 200))
+            let head = fixture.handle(.get("/busy", method: "HEAD"))
+            #expect(head.status == 200)
+            #expect(head.body.isEmpty)
+            #expect(head.header("Content-Length") == String(expected.utf8.count))
+        }
+    }
+
+    @Test func busyAlsoAtTheLimit() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(configure: { $0.server.maxInFlight = 1 })
+            try fixture.admission.withPlace { _ in
+                let answer = fixture.handle(.get("/busy"))
+                #expect(answer.text == #"{"busy":true,"reason":"too_many_requests_in_flight"}"#)
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import Foundation
+import Logging
+import Synchronization
+import TestSupport
+
+@testable import ProviderHandlers
+
+/// The whole pipeline between a fake client and a scripted engine and central, with no FastCGI and no worker.
+final class PipelineFixture: Sendable {
+    static let apiKey = "key-of-the-provider"
+
+    let engine: ScriptedServer
+    let central: ScriptedServer
+    let pipeline: Pipeline
+    let admission: Admission
+    let log: LogCapture.Lines
+    private let verdict: SharedVerdict
+
+    /// By default the GPU is idle, the engine answers `{}` and central holds every HMAC valid.
+    init(
+        configure: (inout Configuration) -> Void = { _ in },
+        gpu: BusyVerdict = .idle, status: GPUStatus = .absent,
+        central centralScript: @escaping ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) },
+        engine engineScript: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
+    ) throws {
+        let engine = try ScriptedServer(engineScript)
+        let central = try ScriptedServer(centralScript)
+        var configuration = Configuration()
+        configuration.ollama.url = engine.url
+        configuration.provider.url = central.url
+        configuration.provider.apiKey = Secret(Self.apiKey)
+        configuration.ngrok.url = "https://example.ngrok-free.app"
+        configure(&configuration)
+        let (logger, lines) = LogCapture.logger()
+        let verdict = SharedVerdict(gpu)
+        let admission = Admission(limit: configuration.server.maxInFlight) { verdict.value.withLock { $0 } }
+        let http = HTTPClient(proxied: false)
+        pipeline = Pipeline(
+            maxBodyBytes: configuration.server.maxBodyBytes,
+            admission: admission,
+            hmac: HMACValidator(
+                central: CentralClient(http: HTTPClient(proxied: false), provider: configuration.provider),
+                provider: configuration.provider, logger: logger),
+            forwarder: CompletionForwarder(
+                http: http, engine: configuration.ollama, maxBodyBytes: configuration.server.maxBodyBytes),
+            health: HealthCheck(
+                collector: ReportCollector(
+                    models: EngineModels(http: http, engine: configuration.ollama),
+                    tunnel: Tunnel(http: HTTPClient(proxied: false), ngrok: configuration.ngrok, logger: logger),
+                    configuration: configuration),
+                gpu: { status }, inFlight: { admission.inFlight }),
+            logger: logger)
+        self.engine = engine
+        self.central = central
+        self.admission = admission
+        self.verdict = verdict
+        log = lines
+    }
+
+    func setGPU(_ verdict: BusyVerdict) {
+        self.verdict.value.withLock { $0 = verdict }
+    }
+
+    /// Handles one request to its end; blocks.
+    @discardableResult
+    func handle(_ client: FakeClient) -> FakeClient.Answer {
+        pipeline.handle(client)
+        return client.answer
+    }
+
+    /// Handles a completion; blocks.
+    @discardableResult
+    func complete(_ body: String = #"{"model":"m"}"#, hmac: String = "") -> FakeClient.Answer {
+        handle(.completion(body, hmac: hmac))
+    }
+}
+
+/// A verdict a test can change.
+final class SharedVerdict: Sendable {
+    let value: Mutex<BusyVerdict>
+    init(_ verdict: BusyVerdict) { value = Mutex(verdict) }
+}
+
+extension FakeClient {
+    /// A POST to /v1/chat/completions.
+    static func completion(
+        _ body: String = #"{"model":"m"}"#, hmac: String = "", query: String = "", declaresLength: Bool = true
+    ) -> FakeClient {
+        let bytes = Array(body.utf8)
+        return FakeClient(
+            Request(
+                method: "POST", path: "/v1/chat/completions", query: query,
+                contentLength: declaresLength ? bytes.count : nil, id: "r1", contentType: "application/json",
+                hmac: hmac),
+            body: bytes)
+    }
+
+    static func get(_ path: String, method: String = "GET") -> FakeClient {
+        FakeClient(Request(method: method, path: path))
+    }
+}
+
+extension FakeClient.Answer {
+    /// The code of an error in OpenAI's shape; nil when the body is none.
+    var code: String? {
+        struct Body: Decodable {
+            struct Detail: Decodable { let code: String }
+            let error: Detail
+        }
+        return (try? JSONDecoder().decode(Body.self, from: Data(body)))?.error.code
+    }
+}

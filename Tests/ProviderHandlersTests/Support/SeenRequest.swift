@@ -1,0 +1,28 @@
+import Synchronization
+import TestSupport
+
+/// The last request a script received.
+final class SeenRequest: Sendable {
+    private let state = Mutex<(head: HTTPHead, body: String)?>(nil)
+
+    func keep(_ head: HTTPHead, _ body: String) {
+        state.withLock { $0 = (head, body) }
+    }
+
+    var startLine: String? { state.withLock { $0?.head.startLine } }
+    var body: String? { state.withLock { $0?.body } }
+    var names: [String] { state.withLock { $0?.head.fields.map { $0.name.lowercased() } ?? [] } }
+    func field(_ name: String) -> String? { state.withLock { $0?.head[name] } }
+}
+
+/// Numbers what happens, from 1.
+final class Counter: Sendable {
+    private let value = Mutex(0)
+
+    func next() -> Int {
+        value.withLock { value in
+            value += 1
+            return value
+        }
+    }
+}
