@@ -17,10 +17,12 @@ final class SeenRequest: Sendable {
 
 /// Numbers what happens, from 1.
 final class Counter: Sendable {
-    private let value = Mutex(0)
+    private let state = Mutex(0)
+
+    var value: Int { state.withLock { $0 } }
 
     func next() -> Int {
-        value.withLock { value in
+        state.withLock { value in
             value += 1
             return value
         }

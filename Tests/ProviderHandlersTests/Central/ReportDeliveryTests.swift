@@ -1,0 +1,95 @@
+import Glibc
+import Testing
+import TestSupport
+
+@testable import ProviderHandlers
+
+@Suite struct ReportDeliveryTests {
+    private func delivery(to central: ScriptedServer, within limit: Duration = .seconds(60)) -> ReportDelivery {
+        var provider = Configuration.Provider()
+        provider.url = central.url
+        provider.apiKey = Secret("key")
+        return ReportDelivery(central: CentralClient(http: HTTPClient(proxied: false), provider: provider), limit: limit)
+    }
+
+    @Test func theReportGoesToHealthWithTheKey() async throws {
+        try await onThread {
+            let seen = SeenRequest()
+            let central = try ScriptedServer { request in
+                seen.keep(request.head, try request.bodyText())
+                try request.answer(200, "")
+            }
+            #expect(delivery(to: central).deliver(Array("{}".utf8)) == .delivered(attempts: 1))
+            #expect(seen.startLine == "POST /api/provider/health HTTP/1.1")
+            #expect(seen.body == "{}")
+            #expect(seen.field("Authorization") == "Bearer key")
+            #expect(seen.field("Content-Type") == "application/json")
+        }
+    }
+
+    @Test(arguments: [301, 302, 307, 400, 401, 403, 404, 422])
+    func aRefusalIsNeverRepeated(status: Int) async throws {
+        try await onThread {
+            let central = try ScriptedServer { try $0.answer(status, "", headers: ["Location: /elsewhere"]) }
+            #expect(delivery(to: central).deliver([]) == .refused(status: status))
+            #expect(central.requests.count == 1)
+        }
+    }
+
+    @Test(arguments: [429, 500, 502, 503])
+    func aTemporaryFailureIsTriedAgain(status: Int) async throws {
+        try await onThread {
+            let requests = Counter()
+            let central = try ScriptedServer { try $0.answer(requests.next() == 1 ? status : 200, "") }
+            #expect(delivery(to: central).deliver([]) == .delivered(attempts: 2))
+        }
+    }
+
+    @Test func aBrokenConnectionIsTriedAgain() async throws {
+        try await onThread {
+            let requests = Counter()
+            let central = try ScriptedServer { request in
+                _ = try request.bodyText()
+                if requests.next() == 1 { return request.closeAfterwards() }
+                try request.answer(200, "")
+            }
+            #expect(delivery(to: central).deliver([]) == .delivered(attempts: 2))
+        }
+    }
+
+    @Test func theTimeIsLimited() async throws {
+        try await onThread {
+            let central = try ScriptedServer { try $0.answer(503, "", headers: ["Retry-After: 3600"]) }
+            let outcome = delivery(to: central, within: .seconds(60)).deliver([])
+            // A pause past the limit is not begun.
+            #expect(outcome == .notDelivered(cause: "central answered 503", attempts: 1))
+            central.stop()
+            let unreachable = delivery(to: central, within: .milliseconds(100)).deliver([])
+            #expect("\(unreachable)".hasPrefix("notDelivered(cause: \"cannot connect: "))
+        }
+    }
+
+    @Test func backoffGrowsWithJitter() {
+        for attempt in 1...10 {
+            let full = Double(min(1 << (attempt - 1), 16))
+            let pauses = (0..<100).map { _ in ReportDelivery.backoff(attempt).inSeconds }
+            #expect(pauses.allSatisfy { (full / 2...full).contains($0) })
+            #expect(Set(pauses).count > 1)
+        }
+    }
+
+    @Test func retryAfterIsSecondsOrADate() {
+        func pause(_ value: String?) -> Duration? {
+            let headers = value.map { [HTTPHeader("retry-after", $0)] } ?? []
+            // 1994-11-06 08:49:37 UTC, the date of RFC 9110's example.
+            return ReportDelivery.retryAfter(HTTPResponseHead(status: 503, headers: headers), now: 784_111_777)
+        }
+        #expect(pause(nil) == nil)
+        #expect(pause("7") == .seconds(7))
+        #expect(pause("-7") == .zero)
+        #expect(pause("99999999999") == .seconds(86_400))
+        #expect(pause("Sun, 06 Nov 1994 08:49:47 GMT") == .seconds(10))
+        #expect(pause("Sun, 06 Nov 1994 08:00:00 GMT") == .zero)
+        #expect(pause("soon") == nil)
+    }
+}
