@@ -1,0 +1,79 @@
+import Foundation
+
+/// A real nginx with the repository's configuration, unprivileged, in a directory of its own.
+public final class NginxServer: Sendable {
+    /// Where it listens on 127.0.0.1.
+    public let port: Int
+    private let directory: TemporaryDirectory
+    private let process: ChildProcess
+
+    /// Starts it; it accepts connections when this returns.
+    ///
+    /// - Parameters:
+    ///   - workerSocket: the worker's Unix socket; need not exist yet.
+    ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
+    /// - Throws: with nginx's own words when it refuses its configuration.
+    public init(workerSocket: String, extraServerDirectives: String = "") async throws {
+        // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
+        let socket = try ListeningSocket()
+        port = socket.port
+        directory = try await Self.prefix(port: port, workerSocket: workerSocket)
+        if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
+        var environment = ProcessInfo.processInfo.environment
+        environment["NGINX"] = "\(STDIN_FILENO);"
+        process = try withExtendedLifetime(socket) { [directory] in
+            try ChildProcess(
+                "nginx", Self.arguments(directory), environment: environment, standardInput: socket.descriptor)
+        }
+        // Written once the configuration is accepted; connections wait in the socket until then.
+        let pidFile = directory.path + "/nginx.pid"
+        try await eventually("nginx starts") {
+            if let ended = process.ended {
+                throw NeverHappened(description: "nginx ended (\(ended)):\n\(process.standardError)\(errorLog)")
+            }
+            return FileManager.default.fileExists(atPath: pidFile)
+        }
+    }
+
+    /// A new private prefix, as scripts/nginx-prefix makes it.
+    public static func prefix(port: Int, workerSocket: String) async throws -> TemporaryDirectory {
+        let directory = try TemporaryDirectory()
+        let script = try ChildProcess(
+            Repository.root + "/scripts/nginx-prefix", [directory.path, String(port), workerSocket])
+        guard try await script.waitForExit() == .status(0) else {
+            throw NeverHappened(description: "scripts/nginx-prefix failed:\n\(script.standardError)")
+        }
+        return directory
+    }
+
+    /// The command line for such a prefix.
+    public static func arguments(_ prefix: TemporaryDirectory) -> [String] {
+        ["-e", "stderr", "-p", prefix.path, "-c", prefix.path + "/nginx.conf"]
+    }
+
+    private static func extend(_ prefix: TemporaryDirectory, with directives: String) throws {
+        let name = "sites-enabled/provider.conf"
+        let include = "    include snippets/provider-locations.conf;\n"
+        let file = try String(contentsOfFile: prefix.path + "/" + name, encoding: .utf8)
+        try prefix.write(file.replacingOccurrences(of: include, with: directives + "\n" + include), to: name)
+    }
+
+    /// Its base URL, without a trailing slash.
+    public var url: String { "http://127.0.0.1:\(port)" }
+
+    /// What it has written to its access log so far.
+    public var accessLog: String { log("access.log") }
+
+    /// What it has written to its error log so far.
+    public var errorLog: String { log("error.log") }
+
+    private func log(_ name: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: directory.path + "/" + name) ?? Data(), as: UTF8.self)
+    }
+
+    /// Ends it at once, open connections included; letting go of the object does the same.
+    public func stop() async throws {
+        process.terminate()
+        try await process.waitForExit()
+    }
+}
