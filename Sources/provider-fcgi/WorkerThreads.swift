@@ -95,15 +95,17 @@ final class WorkerThreads: Sendable {
         return connection
     }
 
+    private var isStopping: Bool { state.withLock { $0.isStopping } }
+
     private func accept() -> CInt? {
         // The wake-up is let in here alone: elsewhere it would interrupt libfcgi's reads, which take that for an error.
         Signals.allowWake(true)
         defer { Signals.allowWake(false) }
         while true {
-            let isStopping = state.withLock { $0.isStopping }
-            if isStopping && listener.isInherited { return nil }
+            if listener.isInherited && isStopping { return nil }
             if let connection = listener.accept() { return connection }
-            switch errno {
+            let code = errno
+            switch code {
             case EINTR, ECONNABORTED:
                 continue
             // Everything that waited has been accepted.
@@ -114,12 +116,12 @@ final class WorkerThreads: Sendable {
             case EAGAIN:
                 listener.waitForConnection()
             case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                logger.warning("cannot accept: \(systemError(errno))")
+                logger.warning("cannot accept: \(systemError(code))")
                 // The shortage passes when requests in flight end; asking again at once would only spin.
                 usleep(100_000)
             default:
                 // The socket itself is broken: a worker that answers nobody must not look alive.
-                logger.critical("cannot accept: \(systemError(errno))")
+                logger.critical("cannot accept: \(systemError(code))")
                 exit(Self.socketBroken)
             }
         }

@@ -31,9 +31,9 @@ import Testing
     }
 
     @Test func anAnswerThatIsNoStream() async throws {
-        let seen = SeenTarget()
+        let seen = Seen()
         let deployment = try await Deployment(engine: { request in
-            seen.target = request.target
+            seen.text = request.target
             try request.answer(404, #"{"error":{"message":"model 'm' not found"}}"#, headers: ["X-Engine: 1"])
         })
         try await onThread {
@@ -42,14 +42,14 @@ import Testing
             #expect(answer.body == #"{"error":{"message":"model 'm' not found"}}"#)
             #expect(answer.head["X-Engine"] == "1")
             #expect(answer.head["Content-Length"] == "43")
-            #expect(seen.target == "/v1/completions?a=%201")
+            #expect(seen.text == "/v1/completions?a=%201")
         }
     }
 
     @Test func hopByHopAndSecretHeadersStayHere() async throws {
-        let seen = SeenTarget()
+        let seen = Seen()
         let deployment = try await Deployment(engine: { request in
-            seen.target = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
+            seen.text = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
             try request.answer(200, "{}")
         })
         try await onThread {
@@ -58,7 +58,7 @@ import Testing
             ]
             let status = try deployment.complete(headers: headers).status
             #expect(status == 200)
-            #expect(seen.target == "accept content-length content-type host user-agent")
+            #expect(seen.text == "accept content-length content-type host user-agent")
         }
     }
 

@@ -1,0 +1,135 @@
+import TestSupport
+import Testing
+
+/// Each row of the endpoints and each refusal, as a client of nginx sees it.
+@Suite struct EndpointTests {
+    @Test(arguments: [
+        ("GET", "/busy", 200, #"{"busy":false}"#), ("HEAD", "/busy", 200, ""), ("GET", "/nothing", 404, "not_found"),
+        ("GET", "/", 404, "not_found"), ("POST", "/v1/embeddings", 404, "not_found"),
+        ("POST", "/busy", 405, "method_not_allowed"), ("DELETE", "/health", 405, "method_not_allowed"),
+        ("GET", "/v1/completions", 405, "method_not_allowed"), ("POST", "/v1/completions", 400, "empty_body"),
+        ("GET", "/health/", 404, "not_found"), ("GET", "/%62usy", 200, #"{"busy":false}"#),
+        ("GET", "/a/../busy?x=1", 200, #"{"busy":false}"#),
+    ])
+    func answers(method: String, target: String, status: Int, body: String) async throws {
+        let deployment = try await Deployment()
+        try await onThread {
+            let answer = try deployment.fetch(method, target)
+            #expect(answer.status == status)
+            #expect(answer.body.contains(body))
+            #expect(answer.head["Content-Type"] == "application/json")
+            #expect(answer.head["X-Request-Id"] != nil)
+            let allowed = target.hasPrefix("/v1") ? "POST" : "GET, HEAD"
+            #expect(answer.head["Allow"] == (status == 405 ? allowed : nil))
+        }
+    }
+
+    @Test func health() async throws {
+        let deployment = try await Deployment(
+            gpu: .utilization("7 %"),
+            engine: { request in
+                guard request.target == "/v1/models" else { return try request.answer(404, "") }
+                try request.answer(200, #"{"object":"list","data":[{"id":"m","created":5,"owned_by":"library"}]}"#)
+            })
+        try await onThread {
+            let answer = try deployment.fetch("GET", "/health")
+            #expect(answer.status == 200)
+            #expect(
+                answer.body == """
+                    {"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":"12.4",\
+                    "driver_version":"550.54.14","gpu_count":1,"is_busy":false,"memory_free":24108,"memory_total":24564,\
+                    "memory_used":4,"product_name":"NVIDIA Test 4000","utilization":7,\
+                    "uuid":"GPU-00000000-1111-2222-3333-444444444444"},\
+                    "ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}
+                    """)
+            let head = try deployment.fetch("HEAD", "/health")
+            #expect(head.status == 200)
+            #expect(head.head["Content-Length"] == String(answer.body.utf8.count))
+        }
+    }
+
+    @Test func healthWithoutEngine() async throws {
+        let deployment = try await Deployment(engine: { try $0.answer(500, "") })
+        deployment.engine.stop()
+        try await onThread {
+            let answer = try deployment.fetch("GET", "/health")
+            #expect(answer.status == 503)
+            #expect(answer.body.contains(#""data":[],"errors":["engine: cannot connect: "#))
+            #expect(answer.body.contains(#""gpu":null,"#))
+        }
+    }
+
+    /// However many ask, the engine is asked once; and while it hangs nobody waits long.
+    @Test func healthAsksTheEngineOnce() async throws {
+        let asked = Gate()
+        let deployment = try await Deployment(engine: { request in
+            asked.open()
+            try request.connection.waitForHangUp()
+        })
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<20 {
+                group.addTask { try await onThread { try deployment.fetch("GET", "/health").status } }
+            }
+            for try await status in group { #expect(status == 503) }
+        }
+        #expect(deployment.engine.requests.count == 1)
+    }
+
+    @Test(arguments: [true, false])
+    func aBodyThatIsTooLarge(isNginxTheJudge: Bool) async throws {
+        let deployment = try await Deployment(settings: isNginxTheJudge ? [:] : ["PROVIDER_SERVER_MAX_BODY_BYTES": "1000"])
+        try await onThread {
+            let answer = try deployment.complete(String(repeating: "x", count: isNginxTheJudge ? 33_554_433 : 1001))
+            #expect(answer.status == 413)
+            #expect(answer.body.contains(#""code":"body_too_large""#))
+            #expect(answer.head["Content-Type"] == "application/json")
+            #expect(deployment.engine.requests.isEmpty)
+        }
+    }
+
+    @Test(arguments: ["on", "off"], [10, 200_000])
+    func aChunkedUpload(buffering: String, size: Int) async throws {
+        let seen = Seen()
+        let deployment = try await Deployment(
+            nginxDirectives: { Self.location(buffering: buffering, socket: $0) },
+            engine: { request in
+                seen.text = "\(try request.body.count())"
+                try request.answer(200, "{}")
+            })
+        try await onThread {
+            let probe = try HTTPProbe(
+                port: deployment.nginx.port, "POST", "/v1/completions", headers: ["Transfer-Encoding: chunked"])
+            for _ in 0..<10 {
+                let piece = String(repeating: "x", count: size / 10)
+                try probe.connection.send("\(String(piece.utf8.count, radix: 16))\r\n\(piece)\r\n")
+            }
+            try probe.connection.send("0\r\n\r\n")
+            let response = try probe.response()
+            #expect(response.status == 200)
+            #expect(seen.text == String(size))
+        }
+    }
+
+    @Test func anEmptyChunkedUpload() async throws {
+        let deployment = try await Deployment(nginxDirectives: { Self.location(buffering: "off", socket: $0) })
+        try await onThread {
+            let probe = try HTTPProbe(
+                port: deployment.nginx.port, "POST", "/v1/completions", headers: ["Transfer-Encoding: chunked"])
+            try probe.connection.send("0\r\n\r\n")
+            let response = try probe.response()
+            #expect(response.status == 400)
+            #expect(String(decoding: try response.body.all(), as: UTF8.self).contains(#""code":"empty_body""#))
+        }
+    }
+
+    /// A site of somebody else's, with Debian's fastcgi_params.
+    private static func location(buffering: String, socket: String) -> String {
+        """
+        location = /v1/completions {
+            fastcgi_pass "unix:\(socket)";
+            include /etc/nginx/fastcgi_params;
+            fastcgi_request_buffering \(buffering);
+        }
+        """
+    }
+}
