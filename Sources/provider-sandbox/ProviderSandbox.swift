@@ -1,4 +1,77 @@
+import ArgumentParser
+import Foundation
+
+/// The sandbox's command line.
 @main
-struct ProviderSandbox {
-    static func main() {}
+struct ProviderSandbox: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "provider-sandbox",
+        abstract: "Imitates Ollama's API and the central system, for trying the provider client without either.",
+        discussion: """
+            Listens on 127.0.0.1 only. Once ready it prints one line, with a field for each part that it serves:
+
+              ready engine=http://127.0.0.1:PORT central=http://127.0.0.1:PORT
+
+            The engine answers every prompt with the same words. Central takes the key in $PROVIDER_API_KEY, or any key \
+            when that is not set, and returns the last report it was sent at GET /sandbox/report.
+            """)
+
+    /// What can be imitated.
+    enum Part: String, ExpressibleByArgument, CaseIterable {
+        case engine, central
+    }
+
+    @Option(name: .long, help: "Serve only this part: engine or central; may be repeated.")
+    var serve: [Part] = Part.allCases
+
+    @Option(name: .long, help: "Port of the engine; 0 lets the kernel choose.")
+    var enginePort: UInt16 = 0
+
+    @Option(name: .long, help: "Port of central; 0 lets the kernel choose.")
+    var centralPort: UInt16 = 0
+
+    @Option(name: .long, help: "A model the engine has; may be repeated.")
+    var model: [String] = ["sandbox:latest"]
+
+    @Option(name: .long, help: "Tokens in an answer that the request does not limit.")
+    var tokens: Int = 32
+
+    @Option(name: .long, help: ArgumentHelp("Seconds before each token.", valueName: "seconds"))
+    var tokenDelay: Double = 0.05
+
+    @Option(name: .long, help: "Central says that HMACs which start so are valid.")
+    var hmacPrefix: String = "sandbox-"
+
+    func validate() throws {
+        guard (1...1_000_000).contains(tokens) else { throw ValidationError("--tokens takes 1 to 1000000") }
+        guard (0...3600).contains(tokenDelay) else { throw ValidationError("--token-delay takes 0 to 3600 seconds") }
+    }
+
+    func run() async throws {
+        // Nothing here is worth a farewell. Set explicitly: a shell ignores SIGINT for what it starts in the background.
+        for number in [SIGINT, SIGTERM] { signal(number) { _ in _exit(0) } }
+        var servers: [LocalServer] = []
+        if serve.contains(.engine) {
+            let engine = Engine(models: model, tokens: tokens, tokenDelay: .seconds(tokenDelay))
+            servers.append(LocalServer("engine", port: enginePort) { await engine.answer($0) })
+        }
+        if serve.contains(.central) {
+            let key = ProcessInfo.processInfo.environment["PROVIDER_API_KEY"] ?? ""
+            let central = Central(key: key, hmacPrefix: hmacPrefix)
+            servers.append(LocalServer("central", port: centralPort) { await central.answer($0) })
+        }
+        try await Self.serve(servers)
+    }
+
+    private static func serve(_ servers: [LocalServer]) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for server in servers { group.addTask { try await server.run() } }
+            group.addTask {
+                var line = "ready"
+                for server in servers { line += try await " \(server.name)=\(server.url())" }
+                try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+            }
+            try await group.waitForAll()
+        }
+    }
 }
