@@ -7,7 +7,7 @@ struct Completion: Sendable {
         case chat, text
     }
 
-    private static let words = """
+    static let words = """
         This is the sandbox speaking, not a model. Every prompt gets these words, one token at a time, so that you can \
         see them travel from the engine through the worker and nginx to you.
         """.split(separator: " ").map(String.init)

@@ -34,7 +34,7 @@ struct ProviderSandbox: AsyncParsableCommand {
     var model: [String] = ["sandbox:latest"]
 
     @Option(name: .long, help: "Tokens in an answer that the request does not limit.")
-    var tokens: Int = 32
+    var tokens: Int = Completion.words.count
 
     @Option(name: .long, help: ArgumentHelp("Seconds before each token.", valueName: "seconds"))
     var tokenDelay: Double = 0.05
