@@ -1,0 +1,45 @@
+# The menu of what can be done here; `make` prints it. The work is in scripts/.
+
+release = swift build -c release --static-swift-stdlib
+# Also for an ordinary user, whose PATH may lack the place of nginx.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: help run build test test-tsan lint format check-binaries clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 20
+
+run: ## run everything behind a private nginx on port 8080 (PORT=) until Ctrl-C; ONCE=1: show and end
+	@scripts/install-dependencies run
+	@scripts/run
+
+build: ## build the release binaries, .build/release/provider-fcgi and provider-reporter
+	@scripts/install-dependencies
+	$(release) --product provider-fcgi
+	$(release) --product provider-reporter
+
+test: ## build and run all tests
+	@scripts/install-dependencies test
+	swift build --build-tests
+	swift test --skip-build --disable-xctest
+
+test-tsan: ## the same under ThreadSanitizer
+	@scripts/install-dependencies test
+	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan
+
+lint: ## check the style of the Swift code and of the scripts
+	@scripts/install-dependencies lint
+	swift format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
+	shellcheck scripts/* .ci/run
+
+format: ## bring the Swift code into that style
+	swift format --in-place --recursive --configuration .swift-format Sources Tests Package.swift
+
+check-binaries: build ## check size and libraries of the release binaries
+	@scripts/install-dependencies check
+	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
+
+clean: ## remove what was built and run
+	rm -rf .build .build-tsan .run
