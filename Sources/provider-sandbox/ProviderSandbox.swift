@@ -71,7 +71,8 @@ struct ProviderSandbox: AsyncParsableCommand {
                 for server in servers { line += try await " \(server.name)=\(server.url())" }
                 try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
             }
-            try await group.waitForAll()
+            // Leaves with the first error, which ends the others; waitForAll would wait for them.
+            for try await _ in group {}
         }
     }
 }

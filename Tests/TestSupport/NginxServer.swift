@@ -23,7 +23,7 @@ public final class NginxServer: Sendable {
         environment["NGINX"] = "\(STDIN_FILENO);"
         process = try withExtendedLifetime(socket) { [directory] in
             try ChildProcess(
-                "nginx", Self.arguments(directory), environment: environment, standardInput: socket.descriptor)
+                Self.executable, Self.arguments(directory), environment: environment, standardInput: socket.descriptor)
         }
         // Written once the configuration is accepted; connections wait in the socket until then.
         let pidFile = directory.path + "/nginx.pid"
@@ -34,6 +34,9 @@ public final class NginxServer: Sendable {
             return FileManager.default.fileExists(atPath: pidFile)
         }
     }
+
+    /// The program.
+    public static let executable = Tool.path("nginx") ?? "nginx"
 
     /// A new private prefix, as scripts/nginx-prefix makes it.
     public static func prefix(port: Int, workerSocket: String) async throws -> TemporaryDirectory {

@@ -1,0 +1,123 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// nginx/ as real nginx takes it, and what nginx answers where the worker has no say.
+struct NginxConfigurationTests {
+    private static func check(_ prefix: TemporaryDirectory) async throws -> (exit: ChildProcess.Exit, text: String) {
+        let nginx = try ChildProcess(NginxServer.executable, ["-t"] + NginxServer.arguments(prefix))
+        return (try await nginx.waitForExit(), nginx.standardError)
+    }
+
+    @Test func nginxAcceptsTheSite() async throws {
+        let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
+        let (exit, text) = try await Self.check(prefix)
+        #expect(exit == .status(0), "\(text)")
+        #expect(!text.contains("[warn]") || getuid() != 0, "\(text)")
+    }
+
+    @Test func nginxAcceptsTheIncludeInAServerBlockOfSomebodyElse() async throws {
+        let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
+        try prefix.write(
+            """
+            server {
+                listen 127.0.0.1:8080;
+                server_name example.org;
+                include snippets/provider-locations.conf;
+                location / { root html; }
+            }
+            """, to: "sites-enabled/provider.conf")
+        let (exit, text) = try await Self.check(prefix)
+        #expect(exit == .status(0), "\(text)")
+    }
+
+    @Test func aMistakeWouldBeFound() async throws {
+        let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
+        try prefix.write("fastcgi_passe nowhere;", to: "snippets/provider-locations.conf")
+        #expect(try await Self.check(prefix).exit != .status(0))
+    }
+
+    private static let noWorker = "/nowhere/fcgi.sock"
+
+    @Test(arguments: [
+        "/", "/v1", "/v1/models", "/v1/completions/", "/health/x", "/busy%0A", "/.provider-client/not_found",
+    ])
+    func otherPathsAreNotFound(path: String) async throws {
+        let nginx = try await NginxServer(workerSocket: Self.noWorker)
+        let answer = try await curl(nginx.url + path)
+        #expect(answer.status == 404)
+        #expect(answer.errorCode == "not_found")
+        #expect(answer.header("Content-Type") == "application/json")
+    }
+
+    @Test(arguments: ["/health", "/busy", "/v1/chat/completions", "/v1/completions"])
+    func withoutAWorkerTheFourAreUnavailable(path: String) async throws {
+        let nginx = try await NginxServer(workerSocket: Self.noWorker)
+        let answer = try await curl(nginx.url + path, "--data-binary", "{}")
+        #expect(answer.status == 503)
+        #expect(answer.errorCode == "worker_unavailable")
+        #expect(answer.header("Retry-After") == "1")
+        #expect(answer.header("Content-Type") == "application/json")
+        #expect(answer.header("X-Request-Id")?.count == 32)
+    }
+
+    @Test func aBodyOverTheLimitIsRefused() async throws {
+        let nginx = try await NginxServer(workerSocket: Self.noWorker)
+        let directory = try TemporaryDirectory()
+        let file = try directory.write(String(repeating: " ", count: 33_554_433), to: "body")
+        let answer = try await curl(nginx.url + "/v1/completions", "--data-binary", "@" + file)
+        #expect(answer.status == 413)
+        #expect(answer.errorCode == "body_too_large")
+        // Not found comes first.
+        let other = try await curl(nginx.url + "/v1/models", "--data-binary", "@" + file)
+        #expect(other.status == 404)
+        #expect(other.errorCode == "not_found")
+    }
+
+    @Test func aBodyAtTheLimitIsNotRefused() async throws {
+        let nginx = try await NginxServer(workerSocket: Self.noWorker)
+        let directory = try TemporaryDirectory()
+        let file = try directory.write(String(repeating: " ", count: 33_554_432), to: "body")
+        let answer = try await curl(nginx.url + "/v1/completions", "--data-binary", "@" + file)
+        #expect(answer.errorCode == "worker_unavailable")
+    }
+
+    @Test(arguments: [
+        (["-X", "TRACE"], 405, "method_not_allowed"),
+        (["-H", "Transfer-Encoding: nonsense", "-d", "x"], 501, "bad_request"),
+        (["-H", "Host;"], 400, "bad_request"),
+        (["-H", "X: " + String(repeating: "x", count: 40_000)], 431, "header_too_large"),
+    ])
+    func whatNginxRefusesIsJSONToo(arguments: [String], status: Int, code: String) async throws {
+        let nginx = try await NginxServer(workerSocket: Self.noWorker)
+        let answer = try await curl([nginx.url + "/health"] + arguments)
+        #expect(answer.status == status)
+        #expect(answer.errorCode == code)
+    }
+
+    @Test func aRequestLineThatIsTooLongIsRefusedInJSON() async throws {
+        let nginx = try await NginxServer(workerSocket: Self.noWorker)
+        let answer = try await curl(nginx.url + "/" + String(repeating: "x", count: 40_000))
+        #expect(answer.status == 414)
+        #expect(answer.errorCode == "header_too_large")
+    }
+
+    @Test func theAccessLogKeepsSecrets() async throws {
+        let nginx = try await NginxServer(workerSocket: Self.noWorker)
+        let answer = try await curl(
+            nginx.url + "/v1/completions?key=in-the-query", "-H", "X-Inferoute-HMAC: in-the-hmac", "-H",
+            "Authorization: Bearer in-the-authorization", "-H", "Cookie: a=in-the-cookie", "-d", "in-the-body", "-H",
+            "User-Agent: quote \" backslash \\")
+        // Written after the answer has been sent.
+        try await eventually("the line is written") { nginx.accessLog.hasSuffix("\n") }
+        let line = nginx.accessLog
+        #expect(!line.contains("in-the-"))
+        let entry = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        #expect(entry["method"] as? String == "POST")
+        #expect(entry["path"] as? String == "/v1/completions")
+        #expect(entry["status"] as? String == "503")
+        #expect(entry["worker_status"] as? String == "502")
+        #expect(entry["agent"] as? String == "quote \" backslash \\")
+        #expect(entry["id"] as? String == answer.header("X-Request-Id"))
+    }
+}
