@@ -30,6 +30,7 @@ struct ProviderFCGI: ParsableCommand {
             throw failure("\(error)", ConfigurationError.exitStatus)
         }
         if checkConfig {
+            for warning in loaded.warnings { Program.complain("warning: \(warning)", program: "provider-fcgi") }
             print("\(loaded.source): OK")
             return
         }

@@ -69,9 +69,9 @@ import Testing
             #expect(response.status == 200)
             #expect(try response.body.count() == size)
             #expect(seen.text == String(size))
-            // The first, small request's answer was held back to the limit already; nothing may come on top.
+            // Up to 8 MiB of an answer are held back, in an array that may be copied while it grows.
             let after = try peakMemory(of: deployment.worker.pid)
-            #expect(after - before < 16 * 1024, "\(before) KiB, then \(after) KiB")
+            #expect(after - before < 40 * 1024, "\(before) KiB, then \(after) KiB")
         }
     }
 

@@ -14,6 +14,7 @@ import Testing
         let process: ChildProcess
         let central: ScriptedServer
         let engine: ScriptedServer
+        let gpu: FakeGPU?
     }
 
     private func start(
@@ -26,7 +27,7 @@ import Testing
         let process = try ChildProcess(
             try BuiltProduct.path("provider-reporter"), arguments,
             environment: environment.merging(settings) { $1 })
-        return Run(process: process, central: central, engine: engine)
+        return Run(process: process, central: central, engine: engine, gpu: gpu)
     }
 
     @Test func aReportArrives() async throws {
@@ -101,7 +102,7 @@ import Testing
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
             seen.text == """
-                {"data":[],"errors":["engine: /api/models answered 500","gpu: nvidia-smi failed: NVIDIA-SMI has failed"],\
+                {"data":[],"errors":["engine: /api/models answered 500","gpu: nvidia-smi exited with 9: NVIDIA-SMI has failed"],\
                 "gpu":null,"ngrok":{"url":""},"object":"list","provider_type":"ollama"}
                 """)
     }

@@ -18,8 +18,14 @@ public final class TemporaryDirectory: Sendable {
     /// Writes a file and returns its path.
     @discardableResult
     public func write(_ contents: String, to name: String, mode: Int = 0o644) throws -> String {
+        try write(bytes: Array(contents.utf8), to: name, mode: mode)
+    }
+
+    /// Writes a file that need not be text and returns its path.
+    @discardableResult
+    public func write(bytes: [UInt8], to name: String, mode: Int = 0o644) throws -> String {
         let file = path + "/" + name
-        try Data(contents.utf8).write(to: URL(fileURLWithPath: file), options: .atomic)
+        try Data(bytes).write(to: URL(fileURLWithPath: file), options: .atomic)
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
         return file
     }

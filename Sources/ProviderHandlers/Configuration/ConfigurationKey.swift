@@ -1,0 +1,113 @@
+/// One key an operator can set: what it is called and how what is written becomes the value.
+struct ConfigurationKey: Sendable {
+    let section: String
+    let name: String
+    /// Completes "expected …".
+    let expectation: String
+    let choices: [String]
+    let isList: Bool
+    let isSecret: Bool
+    private let isNumber: Bool
+    private let assign: @Sendable (WrittenValue, inout Configuration) -> Bool
+
+    init<Value>(
+        _ section: String, _ name: String, _ field: any WritableKeyPath<Configuration, Value> & Sendable,
+        _ format: ValueFormat<Value>
+    ) {
+        self.section = section
+        self.name = name
+        expectation = format.expectation
+        choices = format.choices
+        isList = format.isList
+        isNumber = format.isNumber
+        isSecret = Value.self == Secret.self
+        assign = { written, configuration in
+            guard let value = format.parse(written) else { return false }
+            configuration[keyPath: field] = value
+            return true
+        }
+    }
+
+    /// `section.name`, as messages call it.
+    var path: String { "\(section).\(name)" }
+
+    /// The environment variable that overrides it.
+    var variable: String {
+        let parts = section == "provider" ? [name] : [section, name]
+        return "PROVIDER_" + parts.joined(separator: "_").uppercased()
+    }
+
+    /// Sets the configuration's field; false when the value is not as expected, and the field is as before.
+    func set(_ written: WrittenValue, in configuration: inout Configuration) -> Bool {
+        assign(written, &configuration)
+    }
+
+    /// What was expected and what was found instead, for a value that `set` refused.
+    func problem(with written: WrittenValue) -> String {
+        var problem = "expected \(expectation), found "
+        switch written {
+        case .text where isSecret: problem += Found.secret
+        case .text(let text, let isQuoted):
+            problem += Found.value(text)
+            if isNumber && isQuoted { problem += " in quotes, which make it text" }
+            if let nearest = Nearest.match(text, among: choices) { problem += "; did you mean \(nearest)?" }
+        case .list(let texts):
+            problem += isList ? Found.value("[\(texts.joined(separator: ", "))]") : "a list"
+        case .other(let kind): problem += kind
+        }
+        return problem
+    }
+}
+
+/// Every key there is; the file, the environment and the example are all held to this table.
+enum ConfigurationSchema {
+    static let keys: [ConfigurationKey] = [
+        ConfigurationKey("server", "socket", \.server.socket, .socketPath),
+        ConfigurationKey("server", "socket_group", \.server.socketGroup, .text(#"the name of a group, or """#)),
+        ConfigurationKey("server", "host", \.server.host, .host),
+        ConfigurationKey("server", "port", \.server.port, .whole(1...65_535)),
+        // Each one is a thread and a few descriptors.
+        ConfigurationKey("server", "max_in_flight", \.server.maxInFlight, .whole(1...4096)),
+        // A tebibyte: what goes through is never held in memory.
+        ConfigurationKey("server", "max_body_bytes", \.server.maxBodyBytes, .whole(1...1_099_511_627_776)),
+        ConfigurationKey("server", "drain_timeout", \.server.drainTimeout, .seconds),
+
+        ConfigurationKey("ollama", "url", \.ollama.url, .url),
+        ConfigurationKey("ollama", "connect_timeout", \.ollama.connectTimeout, .seconds),
+        ConfigurationKey("ollama", "first_byte_timeout", \.ollama.firstByteTimeout, .seconds),
+        ConfigurationKey("ollama", "idle_timeout", \.ollama.idleTimeout, .seconds),
+
+        ConfigurationKey("provider", "api_key", \.provider.apiKey, .key),
+        ConfigurationKey("provider", "api_key_file", \.provider.apiKeyFile, .filePath),
+        ConfigurationKey("provider", "url", \.provider.url, .url),
+        ConfigurationKey("provider", "type", \.provider.type, .name("the name of a kind of engine")),
+        ConfigurationKey("provider", "hmac", \.provider.hmac, .choice),
+        ConfigurationKey("provider", "hmac_header", \.provider.hmacHeader, .headerName),
+
+        ConfigurationKey("ngrok", "url", \.ngrok.url, .optionalURL),
+        ConfigurationKey("ngrok", "api", \.ngrok.api, .url),
+
+        ConfigurationKey("gpu", "nvidia_smi", \.gpu.nvidiaSMI, .name("the name or path of a program")),
+        ConfigurationKey("gpu", "busy_threshold", \.gpu.busyThreshold, .whole(0...100)),
+        ConfigurationKey("gpu", "busy_policy", \.gpu.busyPolicy, .choice),
+        ConfigurationKey("gpu", "devices", \.gpu.devices, .devices),
+        ConfigurationKey("gpu", "sample_interval", \.gpu.sampleInterval, .seconds),
+        ConfigurationKey("gpu", "max_sample_age", \.gpu.maxSampleAge, .seconds),
+
+        ConfigurationKey("log", "level", \.log.level, .choice),
+    ]
+
+    /// The sections, in the table's order.
+    static let sections: [String] = keys.reduce(into: []) { sections, key in
+        if sections.last != key.section { sections.append(key.section) }
+    }
+
+    static func keys(of section: String) -> [ConfigurationKey] { keys.filter { $0.section == section } }
+}
+
+extension [String] {
+    /// `a`, `a or b`, `a, b or c`.
+    var joinedByOr: String {
+        count < 2 ? joined() : dropLast().joined(separator: ", ") + " or " + self[count - 1]
+    }
+}

@@ -1,0 +1,175 @@
+/// Puts the configuration together from its sources, the later ones over the earlier ones.
+struct ConfigurationLoader {
+    /// Far above any real key.
+    private static let keySizeLimit = 8192
+
+    private(set) var configuration = Configuration()
+    private(set) var warnings: [String] = []
+    /// Where a key got its value, in the words of a message.
+    private var places: [String: String] = [:]
+
+    /// Takes what the file says.
+    mutating func apply(_ file: ConfigurationFile) throws(ConfigurationError) {
+        guard let root = file.root else { return }
+        let sections = ConfigurationSchema.sections
+        for entry in try entries(of: root, nil, expected: sections.joinedByOr, in: file) {
+            guard sections.contains(entry.key) else { throw unknownSection(entry, in: file) }
+            let keys = ConfigurationSchema.keys(of: entry.key)
+            let expected = keys.map(\.name).joinedByOr
+            for setting in try entries(of: entry.value, entry.key, expected: expected, in: file) {
+                guard let key = keys.first(where: { $0.name == setting.key }) else {
+                    throw unknownKey(setting, section: entry.key, expected: expected, in: file)
+                }
+                try apply(key, setting.value, in: file)
+            }
+        }
+        let provider = configuration.provider
+        try refuseBoth(!provider.apiKey.isEmpty, !provider.apiKeyFile.isEmpty)
+        if !provider.apiKey.isEmpty && file.isReadableByOthers {
+            warnings.append(
+                "\(file.name): holds provider.api_key and every user can read it; run chmod 640 \(file.name)")
+        }
+    }
+
+    /// Takes what the environment says: `PROVIDER_` and the key's name.
+    ///
+    /// An empty variable makes a key empty that may be; to any other key it says nothing, like a blank in the file.
+    mutating func apply(_ environment: [String: String]) throws(ConfigurationError) {
+        let names = ConfigurationSchema.keys.map(\.variable) + ["PROVIDER_CONFIG"]
+        for name in environment.keys.sorted() where name.hasPrefix("PROVIDER_") && !names.contains(name) {
+            let nearest = Self.nearestVariable(name, among: names).map { "; did you mean \($0)?" } ?? ""
+            warnings.append("environment variable \(Found.key(name)): there is no such setting\(nearest)")
+        }
+        let isGiven = { (name: String) in environment[name]?.isEmpty == false }
+        // Whoever gives the key one way means it instead of what the file says the other way.
+        if isGiven("PROVIDER_API_KEY") { configuration.provider.apiKeyFile = "" }
+        if isGiven("PROVIDER_API_KEY_FILE") { configuration.provider.apiKey = Secret("") }
+        for key in ConfigurationSchema.keys {
+            guard let text = environment[key.variable] else { continue }
+            let place = "environment variable \(key.variable)"
+            let written: WrittenValue = key.isList ? .list(Self.elements(of: text)) : .text(text, isQuoted: false)
+            if key.set(written, in: &configuration) {
+                places[key.path] = place
+            } else if !text.isEmpty {
+                throw ConfigurationError(place, key.path, key.problem(with: written))
+            }
+        }
+        try refuseBoth(isGiven("PROVIDER_API_KEY"), isGiven("PROVIDER_API_KEY_FILE"))
+    }
+
+    /// Reads the API key from the file that holds it, if there is one.
+    mutating func readKeyFile() throws(ConfigurationError) {
+        let path = configuration.provider.apiKeyFile
+        guard !path.isEmpty else { return }
+        let name = Found.printable(path)
+        let place = places["provider.api_key_file"] ?? ""
+        func refuse(_ problem: String) -> ConfigurationError {
+            ConfigurationError(place, "provider.api_key_file", "\(name): \(problem)")
+        }
+        let file: BoundedFile
+        do throws(UnreadableFile) {
+            file = try BoundedFile(path, limit: Self.keySizeLimit)
+        } catch {
+            throw refuse("cannot be read: \(error.reason)")
+        }
+        // Editors and echo end a line; a blank at the end is never meant.
+        let blanks = " \t\r\n".utf8
+        var bytes = file.bytes
+        while let last = bytes.last, blanks.contains(last) { bytes.removeLast() }
+        guard !bytes.isEmpty else { throw refuse("expected a key, found an empty file") }
+        let key = ValueFormat<Secret>.key
+        guard let secret = key.parse(.text(String(decoding: bytes, as: UTF8.self), isQuoted: true)) else {
+            throw refuse("expected one line of \(key.expectation), found something else")
+        }
+        configuration.provider.apiKey = secret
+        if file.isReadableByOthers {
+            warnings.append("\(name): holds provider.api_key and every user can read it; run chmod 640 \(name)")
+        }
+    }
+
+    /// Warns of values that are fine one by one and make no sense together.
+    mutating func checkTogether() {
+        if configuration.gpu.maxSampleAge <= configuration.gpu.sampleInterval {
+            warnings.append(
+                """
+                gpu.max_sample_age is not above gpu.sample_interval: samples are too old before the next one comes, \
+                and the machine then counts as busy
+                """)
+        }
+    }
+}
+
+extension ConfigurationLoader {
+    private mutating func apply(
+        _ key: ConfigurationKey, _ node: YAMLNode, in file: ConfigurationFile
+    ) throws(ConfigurationError) {
+        // A key left blank is one to be filled in later: its default holds.
+        guard !node.isNull else { return }
+        let written = WrittenValue(node)
+        places[key.path] = "\(file.name):\(node.line)"
+        guard key.set(written, in: &configuration) else {
+            throw ConfigurationError("\(file.name):\(node.line)", key.path, key.problem(with: written))
+        }
+    }
+
+    private func entries(
+        of node: YAMLNode, _ key: String?, expected: String, in file: ConfigurationFile
+    ) throws(ConfigurationError) -> [YAMLNode.Entry] {
+        if node.isNull { return [] }
+        guard case .mapping(let entries) = node.content else {
+            // What it says is not shown: it may be `api_key abc`, with the colon forgotten.
+            throw ConfigurationError(
+                "\(file.name):\(node.line)", key, "expected keys (\(expected)), found \(Found.kind(of: node))")
+        }
+        return entries
+    }
+
+    private func unknownSection(_ entry: YAMLNode.Entry, in file: ConfigurationFile) -> ConfigurationError {
+        let sections = ConfigurationSchema.sections
+        let named = ConfigurationSchema.keys.filter { $0.name == entry.key }
+        let nearest = named.count == 1 ? named[0].path : Nearest.match(entry.key, among: sections)
+        return unknown(entry, Found.key(entry.key), expected: sections.joinedByOr, nearest, in: file)
+    }
+
+    private func unknownKey(
+        _ entry: YAMLNode.Entry, section: String, expected: String, in file: ConfigurationFile
+    ) -> ConfigurationError {
+        let near = Nearest.match(entry.key, among: ConfigurationSchema.keys(of: section).map(\.name))
+        let elsewhere = ConfigurationSchema.keys.filter { $0.name == entry.key }
+        let nearest = near ?? (elsewhere.count == 1 ? elsewhere[0].path : nil)
+        return unknown(entry, "\(section).\(Found.key(entry.key))", expected: expected, nearest, in: file)
+    }
+
+    private func unknown(
+        _ entry: YAMLNode.Entry, _ key: String, expected: String, _ nearest: String?, in file: ConfigurationFile
+    ) -> ConfigurationError {
+        let hint = nearest.map { "; did you mean \($0)?" } ?? ""
+        return ConfigurationError(
+            "\(file.name):\(entry.line)", key, "unknown key, expected \(expected)\(hint)")
+    }
+
+    private func refuseBoth(_ hasKey: Bool, _ hasFile: Bool) throws(ConfigurationError) {
+        guard hasKey && hasFile else { return }
+        throw ConfigurationError(
+            places["provider.api_key_file"] ?? "", "provider.api_key_file",
+            "expected this or provider.api_key, found both; the other is in \(places["provider.api_key"] ?? "")")
+    }
+
+    private static func nearestVariable(_ name: String, among names: [String]) -> String? {
+        let prefix = "PROVIDER_"
+        // Every other section's name is in its variables, so PROVIDER_PROVIDER_URL is an obvious guess.
+        if let plain = names.first(where: { prefix + $0 == name }) { return plain }
+        // Without the prefix, which is always right and would make everything look near.
+        let rests = names.map { String($0.dropFirst(prefix.count)) }
+        return Nearest.match(String(name.dropFirst(prefix.count)), among: rests).map { prefix + $0 }
+    }
+
+    private static func elements(of text: String) -> [String] {
+        if text.isEmpty { return [] }
+        return text.split(separator: ",", omittingEmptySubsequences: false).map { element in
+            var element = element.drop { $0 == " " }
+            while element.last == " " { element.removeLast() }
+            return String(element)
+        }
+    }
+}

@@ -1,0 +1,41 @@
+/// A configuration and where it came from.
+public struct LoadedConfiguration: Sendable {
+    public let configuration: Configuration
+    /// What to call the source in messages: the file's path, or words that say that there is none.
+    public let source: String
+    /// What the operator should know, one line each; never the value of a secret.
+    public let warnings: [String]
+}
+
+extension Configuration {
+    /// Where the configuration is when nobody says otherwise.
+    public static let defaultPath = "/etc/provider-client/config.yaml"
+
+    /// Reads the configuration file, lets the environment override it, and validates the result.
+    ///
+    /// - Parameters:
+    ///   - path: the file the command line names; without one `PROVIDER_CONFIG` in the environment names it, and
+    ///     without that it is `defaultPath`, which alone may be missing.
+    ///   - environment: `PROVIDER_…` variables override the file's keys.
+    /// - Throws: `ConfigurationError` for the first problem.
+    public static func load(
+        path: String?, environment: [String: String]
+    ) throws(ConfigurationError) -> LoadedConfiguration {
+        try load(path: path, environment: environment, defaultPath: defaultPath)
+    }
+
+    /// `load(path:environment:)` with another default path, for tests.
+    static func load(
+        path: String?, environment: [String: String], defaultPath: String
+    ) throws(ConfigurationError) -> LoadedConfiguration {
+        let file = try ConfigurationFile(path: path, environment: environment, defaultPath: defaultPath)
+        var loader = ConfigurationLoader()
+        if let file { try loader.apply(file) }
+        try loader.apply(environment)
+        try loader.readKeyFile()
+        loader.checkTogether()
+        return LoadedConfiguration(
+            configuration: loader.configuration, source: file?.name ?? "defaults (no \(defaultPath))",
+            warnings: loader.warnings)
+    }
+}

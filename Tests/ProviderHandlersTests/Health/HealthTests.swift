@@ -1,0 +1,123 @@
+import Dispatch
+import Testing
+import TestSupport
+
+@testable import ProviderHandlers
+
+/// GET /health and the report in it, in process.
+@Suite struct HealthTests {
+    private static let sample = GPUSample(
+        gpus: [
+            GPU(
+                productName: "A", uuid: "GPU-a", utilization: 5, memoryTotal: 100, memoryUsed: 10, memoryFree: 90),
+            GPU(productName: "B", uuid: "GPU-b", utilization: 50),
+        ],
+        driverVersion: "550.1")
+
+    private static let models: ScriptedServer.Script = { try $0.answer(200, #"{"data":[{"id":"m","created":1}]}"#) }
+
+    private func answer(
+        _ status: GPUStatus, engine: @escaping ScriptedServer.Script = Self.models,
+        configure: (inout Configuration) -> Void = { _ in }
+    ) throws -> FakeClient.Answer {
+        try PipelineFixture(configure: configure, status: status, engine: engine).handle(.get("/health"))
+    }
+
+    /// The details are the first GPU's, the load is what the busy rule sees; what is unknown is null.
+    @Test(arguments: [(Configuration.BusyPolicy.any, 50, true), (.all, 5, false)])
+    func severalGPUs(policy: Configuration.BusyPolicy, utilization: Int, isBusy: Bool) async throws {
+        try await onThread {
+            let answer = try answer(.known(Self.sample), configure: { $0.gpu.busyPolicy = policy })
+            #expect(answer.status == 200)
+            #expect(
+                answer.text == """
+                    {"data":[{"created":1,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":null,\
+                    "driver_version":"550.1","gpu_count":2,"is_busy":\(isBusy),"memory_free":90,"memory_total":100,\
+                    "memory_used":10,"product_name":"A","utilization":\(utilization),"uuid":"GPU-a"},\
+                    "ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}
+                    """)
+        }
+    }
+
+    @Test func aMachineWithoutGPUIsWell() async throws {
+        try await onThread {
+            let answer = try answer(.absent)
+            #expect(answer.status == 200)
+            #expect(answer.text.contains(#""gpu":null"#))
+            #expect(!answer.text.contains("errors"))
+        }
+    }
+
+    @Test func anUnknownStateIsReportedWithWhatIsKnown() async throws {
+        try await onThread {
+            let known = try answer(.unknown(reason: "driver gone", last: Self.sample))
+            #expect(known.status == 503)
+            #expect(known.text.contains(#""errors":["gpu: driver gone"]"#))
+            #expect(known.text.contains(#""is_busy":true"#))
+            #expect(known.text.contains(#""product_name":"A""#))
+            let unknown = try answer(.unknown(reason: "driver gone", last: nil), engine: { try $0.answer(500, "") })
+            #expect(unknown.status == 503)
+            #expect(unknown.text.contains(#""data":[],"errors":["engine: /api/models answered 500","gpu: driver gone"]"#))
+            #expect(unknown.text.contains(#""gpu":null"#))
+        }
+    }
+
+    @Test func aGPUThatTellsNothingIsBusyWhileARequestRuns() async throws {
+        try await onThread {
+            let silent = GPUSample(gpus: [GPU(productName: "MIG")])
+            let fixture = try PipelineFixture(gpu: .unreadable, status: .known(silent), engine: Self.models)
+            try fixture.admission.withPlace { _ in
+                let answer = fixture.handle(.get("/health"))
+                #expect(answer.text.contains(#""is_busy":true"#))
+                #expect(answer.text.contains(#""utilization":null"#))
+            }
+            let idle = try PipelineFixture(gpu: .unreadable, status: .known(silent), engine: Self.models)
+            #expect(idle.handle(.get("/health")).text.contains(#""is_busy":false"#))
+        }
+    }
+
+    @Test func theEngineIsAskedOnceHoweverManyAsk() async throws {
+        try await onThread {
+            let arrived = Gate()
+            let release = Gate()
+            let fixture = try PipelineFixture(engine: { request in
+                arrived.open()
+                try release.wait()
+                try request.answer(200, #"{"data":[]}"#)
+            })
+            let group = DispatchGroup()
+            for _ in 0..<20 {
+                DispatchQueue.global().async(group: group) {
+                    let answer = fixture.handle(.get("/health"))
+                    #expect(answer.status == 200)
+                }
+            }
+            try arrived.wait()
+            release.open()
+            #expect(group.wait(timeout: .now() + 60) == .success)
+            #expect(fixture.engine.requests.count == 1)
+        }
+    }
+
+    /// The answer before is given while the engine hangs on the next question.
+    @Test func aHangingEngineHoldsOneCallerOnly() async throws {
+        try await onThread {
+            let questions = Counter()
+            let hanging = Gate()
+            let fixture = try PipelineFixture(engine: { request in
+                if questions.next() == 1 { return try request.answer(200, #"{"data":[]}"#) }
+                hanging.open()
+                try request.connection.waitForHangUp()
+            })
+            #expect(fixture.handle(.get("/health")).status == 200)
+            let other = FakeClient.get("/health")
+            DispatchQueue.global().async {
+                // The first answer is fresh for a second: asks until it no longer is.
+                while questions.value == 1 { fixture.handle(other) }
+            }
+            try hanging.wait()
+            #expect(fixture.handle(.get("/health")).status == 200)
+            #expect(questions.value == 2)
+        }
+    }
+}
