@@ -5,6 +5,9 @@ enum Signals {
     /// Wakes a thread out of accept. Its handler does nothing: interrupting the call is all it is for.
     static let wake = SIGUSR1
 
+    /// The one thread that waits for a stop.
+    private static let main = pthread_self()
+
     /// To be called in main before any other thread exists: they inherit what is blocked.
     static func prepare() {
         // A connection that nginx has closed shows as EPIPE. Set before FCGX_Init, which otherwise installs a handler
@@ -14,6 +17,15 @@ enum Signals {
         var action = sigaction()
         unsafe action.__sigaction_handler.sa_handler = { _ in }
         unsafe sigaction(wake, &action, nil)
+        // A thread of swift-subprocess waits with no signal blocked (its epoll_pwait), and the kernel may hand it what is
+        // meant for main, whose next wait then takes it up. Set before FCGX_Init, which has handlers of its own that lose
+        // it. The thread is looked up first: a handler must not be the one to do that.
+        _ = main
+        for signal in [SIGTERM, SIGINT] {
+            action = sigaction()
+            unsafe action.__sigaction_handler.sa_handler = { signal in pthread_kill(Signals.main, signal) }
+            unsafe sigaction(signal, &action, nil)
+        }
         set(SIG_BLOCK, [SIGTERM, SIGINT, wake])
     }
 
