@@ -1,0 +1,78 @@
+/// Makes a sample of the elements of an nvidia-smi document, told one after the other.
+///
+/// Elements are recognized by their whole path, because names repeat: MIG devices have an `fb_memory_usage` of their
+/// own ahead of the GPU's, `bar1_memory_usage` has the same children, accounted processes have a `gpu_util`.
+struct GPUDocumentBuilder {
+    /// Real documents are 8 deep.
+    private static let maxDepth = 64
+    /// Longer than any value of interest; the rest of a longer text is dropped.
+    private static let maxTextBytes = 1024
+    private static let root = "nvidia_smi_log"
+
+    /// What has been told so far.
+    private(set) var sample = GPUSample(gpus: [])
+    /// nvidia-smi's own account of what went wrong; its DTD has an element for it.
+    private(set) var errorString: String?
+    /// Whether the root element has been closed.
+    private(set) var isComplete = false
+
+    private var path: [String] = []
+    private var text: [UInt8] = []
+
+    /// - Returns: why the document is refused; nil to go on.
+    mutating func start(_ name: String) -> String? {
+        if path.isEmpty && name != Self.root { return "is not nvidia-smi's: the root element is another" }
+        guard path.count < Self.maxDepth else { return "is nested too deeply" }
+        path.append(name)
+        text.removeAll(keepingCapacity: true)
+        if path.count == 2 && name == "gpu" { sample.gpus.append(GPU()) }
+        return nil
+    }
+
+    mutating func add(_ bytes: RawSpan) {
+        text.append(bytes.extracting(first: Self.maxTextBytes - text.count))
+    }
+
+    mutating func end() {
+        let value = trimmedText
+        switch path.count {
+        case 1: isComplete = true
+        case 2: take(value, path[1])
+        case 3, 4: if path[1] == "gpu" { take(value, ofGPU: path[2...].joined(separator: "/")) }
+        default: break
+        }
+        path.removeLast()
+        text.removeAll(keepingCapacity: true)
+    }
+
+    private var trimmedText: String {
+        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
+        guard let first = text.firstIndex(where: { !isSpace($0) }), let last = text.lastIndex(where: { !isSpace($0) })
+        else { return "" }
+        return String(decoding: text[first...last], as: UTF8.self)
+    }
+
+    private mutating func take(_ value: String, _ name: String) {
+        switch name {
+        case "driver_version": sample.driverVersion = GPUValue.text(value)
+        case "cuda_version": sample.cudaVersion = GPUValue.text(value)
+        case "attached_gpus": sample.attachedGPUs = GPUValue.count(value)
+        case "error_string": errorString = GPUValue.text(value)
+        default: break
+        }
+    }
+
+    private mutating func take(_ value: String, ofGPU name: String) {
+        let newest = sample.gpus.count - 1
+        switch name {
+        case "product_name": sample.gpus[newest].productName = GPUValue.text(value)
+        case "uuid": sample.gpus[newest].uuid = GPUValue.text(value)
+        case "utilization/gpu_util": sample.gpus[newest].utilization = GPUValue.percent(value)
+        case "fb_memory_usage/total": sample.gpus[newest].memoryTotal = GPUValue.mebibytes(value)
+        case "fb_memory_usage/used": sample.gpus[newest].memoryUsed = GPUValue.mebibytes(value)
+        case "fb_memory_usage/free": sample.gpus[newest].memoryFree = GPUValue.mebibytes(value)
+        case "mig_mode/current_mig": sample.gpus[newest].isMIG = value == "Enabled"
+        default: break
+        }
+    }
+}

@@ -1,0 +1,82 @@
+/// Reads the GPUs by running `nvidia-smi -x -q`.
+public struct NvidiaSMI: Sendable {
+    private let program: String
+    private let environment: [String: String]
+    private let child: ChildProcess
+
+    public init(_ configuration: Configuration.GPU) {
+        self.init(configuration, environment: Program.environment, limits: ChildProcess.Limits())
+    }
+
+    /// - Parameters:
+    ///   - environment: what our own is; the program is looked up on its PATH.
+    ///   - limits: shorter ones let a test be quick.
+    init(_ configuration: Configuration.GPU, environment: [String: String], limits: ChildProcess.Limits) {
+        program = configuration.nvidiaSMI
+        // Ours holds the API key, which is nobody else's business.
+        self.environment = environment.filter { !$0.key.hasPrefix("PROVIDER_") }
+        child = ChildProcess(limits: limits)
+    }
+
+    /// Whether the configuration names a place rather than a name; a program that is missing there is an error.
+    var isPath: Bool { program.contains("/") }
+
+    /// The longest that a run may take if its child can be killed.
+    var limit: Duration { child.limits.run + child.limits.termination }
+
+    /// Runs nvidia-smi once; never concurrently with itself.
+    ///
+    /// A complete document counts whatever the exit status: nvidia-smi exits with 14 for a mere warning, and dies of a
+    /// segmentation fault after printing on some WSL 2 machines. Never returns when the child cannot be killed.
+    func read() async throws(NvidiaSMIError) -> GPUSample {
+        let path: String
+        switch await ProgramLookup.find(program, path: environment["PATH"]) {
+        case .found(let found): path = found
+        case .notRunnable(let place, let reason): throw .notStarted(program: place, reason: reason)
+        case .missing(let reason): throw .missing(program: program, reason: reason)
+        }
+        let result: ChildProcess.Result
+        do {
+            result = try await child.run(path, arguments: ["-x", "-q"], environment: environment)
+        } catch {
+            throw .notStarted(program: path, reason: "\(error)")
+        }
+        return try sample(result)
+    }
+
+    /// Ends a run that is under way, and any later one, without waiting for it.
+    func stop() {
+        child.stop()
+    }
+
+    private func sample(_ result: ChildProcess.Result) throws(NvidiaSMIError) -> GPUSample {
+        if result.isTooMuch { throw .tooMuchOutput(limit: child.limits.outputBytes) }
+        let failure: GPUDocumentError
+        do throws(GPUDocumentError) {
+            return try GPUDocument.parse(result.output)
+        } catch {
+            failure = error.elseWords(NvidiaSMIWords.excerpt(result.errorOutput))
+        }
+        if result.isTimedOut { throw .timedOut(limit: child.limits.run, words: failure.words) }
+        throw .noSample(failure, result.ending)
+    }
+}
+
+extension GPUDocumentError {
+    /// What nvidia-smi said.
+    var words: String {
+        switch self {
+        case .noDocument(let words), .broken(_, let words), .noGPU(let words): words
+        }
+    }
+
+    /// The same with other words when it has none: errors belong on standard output but are also seen on the other.
+    fileprivate func elseWords(_ other: String) -> Self {
+        guard words.isEmpty else { return self }
+        return switch self {
+        case .noDocument: .noDocument(words: other)
+        case .broken(let reason, _): .broken(reason: reason, words: other)
+        case .noGPU: .noGPU(words: other)
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import Dispatch
+import Glibc
+
+/// Finds a program as a shell would, and tells one that is missing from one that may not be run.
+///
+/// The difference decides whether a machine counts as one without GPUs, and `Subprocess` does not tell it.
+enum ProgramLookup: Equatable {
+    case found(path: String)
+    case notRunnable(path: String, reason: String)
+    case missing(reason: String)
+
+    /// Looks without blocking the caller's thread, which belongs to Swift's pool: a directory may be on a dead server.
+    static func find(_ program: String, path: String?) async -> Self {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: search(program, path: path)) }
+        }
+    }
+
+    /// - Parameters:
+    ///   - program: a name to be looked up in `path`, or a path, recognized by its slash.
+    ///   - path: directories as in `PATH`; relative ones are passed over.
+    private static func search(_ program: String, path: String?) -> Self {
+        // C would see only what comes before it.
+        guard !program.isEmpty && !program.utf8.contains(0) else { return .missing(reason: "is no program name") }
+        if program.contains("/") { return check(program) }
+        let directories = (path ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").filter { $0.hasPrefix("/") }
+        var secondBest: Self?
+        for directory in directories {
+            let result = check("\(directory)/\(program)")
+            switch result {
+            case .found: return result
+            case .notRunnable: secondBest = secondBest ?? result
+            case .missing: break
+            }
+        }
+        return secondBest ?? .missing(reason: "not found on PATH")
+    }
+
+    private static func check(_ path: String) -> Self {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return .missing(reason: reason(errno)) }
+        guard status.st_mode & S_IFMT == S_IFREG else { return .missing(reason: "is not a file") }
+        guard unsafe access(path, X_OK) == 0 else { return .notRunnable(path: path, reason: reason(errno)) }
+        return .found(path: path)
+    }
+
+    private static func reason(_ code: CInt) -> String {
+        unsafe String(cString: strerror(code))
+    }
+}
