@@ -1,0 +1,146 @@
+import Testing
+
+@testable import ProviderHandlers
+
+private func parse(_ text: String) throws -> GPUSample {
+    try GPUDocument.parse(Array(text.utf8))
+}
+
+private func gpu(_ element: String) throws -> GPU {
+    try #require(try parse(Documents.document([element])).gpus.first)
+}
+
+@Suite("GPU document")
+struct GPUDocumentTests {
+    private let expected = GPUSample(
+        gpus: [
+            GPU(
+                productName: "NVIDIA Example 100", uuid: "GPU-00000000-0000-0000-0000-000000000001", utilization: 7,
+                memoryTotal: 24564, memoryUsed: 4, memoryFree: 24108)
+        ],
+        driverVersion: "560.35.03", cudaVersion: "12.6", attachedGPUs: 1)
+
+    @Test("an ordinary one")
+    func ordinary() throws {
+        #expect(try parse(Documents.document()) == expected)
+    }
+
+    @Test(
+        "ways to print the same",
+        arguments: [
+            Text("no declaration, no DOCTYPE", Documents.log()),
+            Text("no DOCTYPE", Documents.declaration + Documents.log()),
+            Text(
+                "declaration with an encoding",
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>" + Documents.doctype + Documents.log()),
+            Text(
+                "comment ahead of the root",
+                Documents.declaration + Documents.doctype + "<!-- <nvidia_smi_log> & what > follows -->"
+                    + Documents.log()),
+            Text("whole DTD inside", Documents.declaration + Documents.internalSubset + Documents.log()),
+            Text("CRLF", Documents.document().replacing("\n", with: "\r\n")),
+            Text("spaces", Documents.document().replacing("\t", with: "            ")),
+            Text("blank lines ahead", "\n  \n" + Documents.document()),
+            Text("warning ahead", "WARNING: infoROM is corrupted at gpu 0000:00:1E.0\n" + Documents.document()),
+            Text("warning behind", Documents.document() + "\nWARNING: infoROM is corrupted & <unclosed>"),
+            Text("padding", Documents.document().replacing(" %<", with: " % <")),
+            Text(
+                "comment in a value", Documents.document().replacing("<gpu_util>7", with: "<gpu_util> <!-- idle --> 07")
+            ),
+        ])
+    func variants(_ text: Text) throws {
+        #expect(try parse(text.text) == expected)
+    }
+
+    @Test(
+        "utilization",
+        arguments: [
+            ("0 %", 0), ("04 %", 4), ("10.3 %", 10), ("100 %", 100), (" 40 % ", 40), ("20%", 20), ("20.999 %", 20),
+            ("N/A", nil), ("", nil), ("ERR!", nil), ("[Unknown Error]", nil), ("-5 %", nil), ("+5 %", nil),
+            ("101 %", nil), ("99999999999999999999999999 %", nil), ("5", nil), ("5 MiB", nil), ("% 5", nil),
+            ("٧ %", nil), (".5 %", nil), ("1e1 %", nil), ("0x10 %", nil),
+        ] as [(String, Int?)])
+    func utilization(_ printed: String, _ value: Int?) throws {
+        #expect(try gpu(Documents.gpu(utilization: printed)).utilization == value)
+    }
+
+    @Test(
+        "memory",
+        arguments: [
+            ("0 MiB", 0), ("189471 MiB", 189_471), ("N/A", nil), ("Not Supported", nil), ("-1 MiB", nil),
+            ("12 GiB", nil), ("12 %", nil), ("9223372036854775808 MiB", nil), ("9223372036854775807 MiB", nil),
+        ] as [(String, Int?)])
+    func memory(_ printed: String, _ value: Int?) throws {
+        #expect(try gpu(Documents.gpu(total: printed)).memoryTotal == value)
+        #expect(try gpu(Documents.gpu(used: printed)).memoryUsed == value)
+        #expect(try gpu(Documents.gpu(free: printed)).memoryFree == value)
+    }
+
+    @Test("a GPU split into instances: the memory is the GPU's own, not an instance's")
+    func mig() throws {
+        let gpu = try gpu(Documents.gpu(utilization: "N/A", used: "38 MiB", mig: Documents.migOn))
+        #expect(gpu.isMIG)
+        #expect(gpu.utilization == nil)
+        #expect(gpu.memoryTotal == 24564)
+        #expect(gpu.memoryUsed == 38)
+    }
+
+    @Test("elements that are missing")
+    func missing() throws {
+        let sample = try parse("<nvidia_smi_log><gpu></gpu><gpu/></nvidia_smi_log>")
+        #expect(sample == GPUSample(gpus: [GPU(), GPU()]))
+    }
+
+    @Test(
+        "no CUDA version",
+        arguments: ["", "<cuda_version>Not Found</cuda_version>", "<cuda_version>N/A</cuda_version>"])
+    func noCUDA(_ element: String) throws {
+        #expect(try parse(Documents.log(cuda: element)).cudaVersion == nil)
+    }
+
+    @Test("GPUs stay in the document's order, and are counted by their elements")
+    func order() throws {
+        let gpus = ["GPU-c", "GPU-a", "GPU-b"].map { Documents.gpu(uuid: $0) }
+        let sample = try parse(Documents.log(gpus, attached: 4))
+        #expect(sample.gpus.map(\.uuid) == ["GPU-c", "GPU-a", "GPU-b"])
+        #expect(sample.attachedGPUs == 4)
+    }
+
+    @Test(
+        "processes, whose names may hold anything",
+        arguments: [
+            "<processes>N/A</processes>",
+            "<compute_processes></compute_processes>",
+            "<processes><process_info><process_name></process_name></process_info></processes>",
+            "<processes><process_info><process_name>serve --a=<b> && c</process_name></process_info></processes>",
+            "<processes><process_info><process_name>\u{1}\u{7F}</process_name><type>C+G</type></process_info></processes>",
+        ])
+    func processes(_ element: String) throws {
+        #expect(try gpu(Documents.gpu(processes: element)).utilization == 7)
+    }
+
+    @Test("a process name that is not UTF-8")
+    func processNameOfBytes() throws {
+        let marker = Array("NAME".utf8)
+        var bytes = Array(
+            Documents.document([
+                Documents.gpu(processes: "<processes><process_name>NAME</process_name></processes>")
+            ]).utf8)
+        let start = try #require(bytes.indices.first { bytes[$0...].starts(with: marker) })
+        bytes.replaceSubrange(start..<start + marker.count, with: [0xFF, 0xFE, 0x00, 0xC0])
+        #expect(try GPUDocument.parse(bytes) == expected)
+    }
+
+    @Test("text between elements, and unknown elements at any depth")
+    func mixed() throws {
+        let text = Documents.document().replacing(
+            "<bar1_memory_usage>",
+            with: """
+                <supported_clocks><supported_mem_clock>
+                5001 MHz
+                <supported_graphics_clock>2100 MHz</supported_graphics_clock></supported_mem_clock></supported_clocks>
+                stray text &lt; &amp; <![CDATA[<gpu>]]><bar1_memory_usage>
+                """)
+        #expect(try parse(text) == expected)
+    }
+}

@@ -1,0 +1,215 @@
+import Dispatch
+import Glibc
+import Logging
+import TestSupport
+import Testing
+
+@testable import ProviderHandlers
+
+@Suite("GPU sampler", .timeLimit(.minutes(2)))
+struct GPUSamplerTests {
+    private let log = RecordingLog()
+
+    private static func configuration(_ change: (inout Configuration.GPU) -> Void = { _ in }) -> Configuration.GPU {
+        var configuration = Configuration.GPU()
+        configuration.sampleInterval = .milliseconds(1)
+        configuration.maxSampleAge = .seconds(600)
+        change(&configuration)
+        return configuration
+    }
+
+    private func withSampler(
+        of fake: FakeNvidiaSMI, _ configuration: Configuration.GPU = configuration(),
+        limits: ChildProcess.Limits = ChildProcess.Limits(run: .seconds(600), termination: .seconds(600)),
+        _ body: (GPUSampler) async throws -> Void
+    ) async throws {
+        let sampler = GPUSampler(
+            reader: fake.reader(configuration, limits: limits), configuration: configuration, logger: log.logger)
+        sampler.start()
+        defer { sampler.stop() }
+        try await body(sampler)
+    }
+
+    /// Off Swift's pool, as it blocks.
+    private func wait(for sampler: GPUSampler, timeout: Duration = .seconds(60)) async {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                sampler.waitForFirstSample(timeout: timeout)
+                continuation.resume()
+            }
+        }
+    }
+
+    private func isKnown(_ sampler: GPUSampler) -> Bool {
+        if case .known = sampler.status { true } else { false }
+    }
+
+    private func reason(_ sampler: GPUSampler) -> String? {
+        if case .unknown(let reason, _) = sampler.status { reason } else { nil }
+    }
+
+    @Test("GPUs are known after the first sample and announced once")
+    func known() async throws {
+        let fake = try FakeNvidiaSMI(FakeNvidiaSMI.printing(Documents.twoGPUs("7 %", "N/A")))
+        try await withSampler(of: fake) { sampler in
+            await wait(for: sampler)
+            guard case .known(let sample) = sampler.status else {
+                Issue.record("\(sampler.status)")
+                return
+            }
+            #expect(sample.gpus.map(\.utilization) == [7, nil])
+            // A second wait is over at once.
+            await wait(for: sampler)
+            try await eventually("more runs") { fake.runs > 5 }
+        }
+        #expect(
+            log.lines == [
+                "info: found 2 GPUs, driver 560.35.03, CUDA 12.6: NVIDIA Example A GPU-aaaa 24564 MiB; "
+                    + "NVIDIA Example B GPU-bbbb 24564 MiB"
+            ])
+    }
+
+    @Test("without nvidia-smi there is no GPU, until it turns up, and then it may not go")
+    func lifeOfADriver() async throws {
+        let fake = try FakeNvidiaSMI()
+        try fake.behave("echo 'No devices were found'; exit 6")
+        try await withSampler(of: fake) { sampler in
+            await wait(for: sampler)
+            #expect(sampler.status == .absent)
+            try fake.install()
+            try await eventually("it fails") { reason(sampler) == "nvidia-smi exited with 6: No devices were found" }
+            try fake.behave(FakeNvidiaSMI.printing(Documents.document()))
+            try await eventually("it works") { isKnown(sampler) }
+            try fake.remove()
+            try await eventually("it has gone") { reason(sampler) == "nvidia-smi: not found on PATH" }
+            try fake.install()
+            try await eventually("it is back") { isKnown(sampler) }
+        }
+        let found =
+            "info: found 1 GPU, driver 560.35.03, CUDA 12.6: "
+            + "NVIDIA Example 100 GPU-00000000-0000-0000-0000-000000000001 24564 MiB"
+        #expect(
+            log.lines == [
+                "info: no GPU: nvidia-smi: not found on PATH",
+                "warning: GPU state unknown: nvidia-smi exited with 6: No devices were found",
+                found,
+                "warning: GPU state unknown: nvidia-smi: not found on PATH",
+                found,
+            ])
+    }
+
+    @Test("missing at a path that is configured, the state is unknown")
+    func missingAtPath() async throws {
+        let fake = try FakeNvidiaSMI()
+        try await withSampler(of: fake, Self.configuration { $0.nvidiaSMI = fake.path }) { sampler in
+            await wait(for: sampler)
+            #expect(reason(sampler) == "\(fake.path): No such file or directory")
+        }
+    }
+
+    @Test("a device that is absent makes the state unknown until it is there")
+    func absentDevice() async throws {
+        let fake = try FakeNvidiaSMI(FakeNvidiaSMI.printing(Documents.document()))
+        try await withSampler(of: fake, Self.configuration { $0.devices = ["GPU-bbbb"] }) { sampler in
+            await wait(for: sampler)
+            #expect(reason(sampler)?.contains("\"GPU-bbbb\"") == true)
+            try fake.behave(FakeNvidiaSMI.printing(Documents.twoGPUs()))
+            try await eventually("it is there") { isKnown(sampler) }
+            guard case .known(let sample) = sampler.status else { return }
+            #expect(sample.gpus.map(\.productName) == ["NVIDIA Example B"])
+        }
+    }
+
+    @Test("nvidia-smi hangs, is killed, and recovers")
+    func hang() async throws {
+        let fake = try FakeNvidiaSMI("exec sleep 600")
+        let limits = ChildProcess.Limits(run: .milliseconds(200), termination: .milliseconds(200))
+        try await withSampler(of: fake, limits: limits) { sampler in
+            await wait(for: sampler)
+            #expect(reason(sampler) == "nvidia-smi did not end within 0.2 s and was killed")
+            try fake.behave(FakeNvidiaSMI.printing(Documents.document()))
+            try await eventually("it works") { isKnown(sampler) }
+        }
+    }
+
+    @Test("while a child cannot be killed the state is unknown and no other is started; once it is gone all goes on")
+    func unkillable() async throws {
+        // Nobody tries to kill it, so it lives on like one that cannot be.
+        let fake = try FakeNvidiaSMI("echo $$ >$here/process; exec sleep 600")
+        let configuration = Self.configuration()
+        let sampler = GPUSampler(
+            reader: fake.reader(configuration), configuration: configuration, logger: log.logger,
+            hangLimit: .milliseconds(100))
+        sampler.start()
+        defer { sampler.stop() }
+        await wait(for: sampler)
+        #expect(reason(sampler) == "nvidia-smi hangs and cannot be killed")
+        try await eventually("it has begun") { fake.process("process") != nil }
+        try fake.behave(FakeNvidiaSMI.printing(Documents.document()))
+        #expect(fake.runs == 1)
+        kill(try #require(fake.process("process")), SIGKILL)
+        try await eventually("it works") { isKnown(sampler) }
+    }
+
+    @Test("stopping ends a run at once, also one that ignores SIGTERM")
+    func stopWhileRunning() async throws {
+        let fake = try FakeNvidiaSMI("trap '' TERM; echo $$ >$here/process; exec sleep 600")
+        try await withSampler(of: fake) { sampler in
+            await wait(for: sampler, timeout: .milliseconds(10))
+            #expect(reason(sampler) == "nvidia-smi has not answered yet")
+            try await eventually("it has begun") { fake.process("process") != nil }
+        }
+        let process = try #require(fake.process("process"))
+        try await eventually("it is gone") { !isAlive(process) }
+        #expect(log.lines == [])
+    }
+
+    @Test("runs never overlap")
+    func oneAtATime() async throws {
+        let fake = try FakeNvidiaSMI(
+            "mkdir $here/lock || echo >>$here/overlaps\n" + FakeNvidiaSMI.printing(Documents.document())
+                + "rmdir $here/lock")
+        try await withSampler(of: fake) { _ in
+            try await eventually("many runs") { fake.runs >= 20 }
+        }
+        #expect(fake.written("overlaps") == nil)
+    }
+
+    @Test("once stopped it ends, and what it knew grows old")
+    func stop() async throws {
+        let fake = try FakeNvidiaSMI(FakeNvidiaSMI.printing(Documents.document()))
+        weak var ended: GPUSampler?
+        do {
+            let configuration = Self.configuration { $0.maxSampleAge = .seconds(1) }
+            let sampler = GPUSampler(
+                reader: fake.reader(configuration), configuration: configuration, logger: log.logger)
+            ended = sampler
+            sampler.start()
+            await wait(for: sampler)
+            sampler.stop()
+            try await eventually("too old") { reason(sampler)?.contains("s old") == true }
+        }
+        // The sampling keeps it alive for as long as it goes on.
+        try await eventually("the sampling has ended") { ended == nil }
+    }
+
+    @Test("an interval above the age that samples may reach is warned of")
+    func unfitInterval() async throws {
+        let fake = try FakeNvidiaSMI()
+        try await withSampler(of: fake, Self.configuration { $0.sampleInterval = .seconds(601) }) { sampler in
+            await wait(for: sampler)
+        }
+        #expect(log.lines.first?.hasPrefix("warning: gpu.max_sample_age is not above gpu.sample_interval") == true)
+    }
+
+    @Test(
+        "the pause between runs",
+        arguments: [
+            (.milliseconds(10), .seconds(1), .seconds(1)), (.milliseconds(200), .seconds(1), .milliseconds(1800)),
+            (.seconds(1), .seconds(1), .seconds(5)), (.seconds(6), .milliseconds(10), .seconds(5)),
+            (.seconds(6), .seconds(60), .seconds(60)),
+        ] as [(Duration, Duration, Duration)])
+    func pause(_ run: Duration, _ interval: Duration, _ pause: Duration) {
+        #expect(GPUSampler.pause(afterRunOf: run, interval: interval) == pause)
+    }
+}

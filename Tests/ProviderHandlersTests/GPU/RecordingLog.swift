@@ -1,0 +1,29 @@
+import Logging
+import Synchronization
+
+/// Keeps what is logged.
+final class RecordingLog: Sendable {
+    private let recorded = Mutex<[String]>([])
+
+    /// Each line as `level: message`.
+    var lines: [String] { recorded.withLock { $0 } }
+
+    var logger: Logger {
+        Logger(label: "test") { _ in Handler(log: self) }
+    }
+
+    private struct Handler: LogHandler {
+        let log: RecordingLog
+        var logLevel = Logger.Level.trace
+        var metadata: Logger.Metadata = [:]
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            log.recorded.withLock { $0.append("\(event.level): \(event.message)") }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+import Testing
+
+@testable import ProviderHandlers
+
+@Suite("Sampler state")
+struct SamplerStateTests {
+    private let start = ContinuousClock.now
+    private let sample = GPUSample(
+        gpus: [
+            GPU(productName: "A", uuid: "GPU-a", utilization: 1, memoryTotal: 10),
+            GPU(productName: "B", uuid: "GPU-b", isMIG: true),
+        ], driverVersion: "1.2", cudaVersion: "3.4", attachedGPUs: 2)
+    private let missing = NvidiaSMIError.missing(program: "nvidia-smi", reason: "not found on PATH")
+    private let broken = NvidiaSMIError.noSample(.noDocument(words: "Driver gone"), .exited(9))
+
+    private func state(path: Bool = false, devices: [String] = []) -> SamplerState {
+        var configuration = Configuration.GPU()
+        configuration.devices = devices
+        return SamplerState(configuration, isPath: path)
+    }
+
+    @Test("before the first run has ended nothing is known")
+    func beginning() {
+        var state = state()
+        _ = state.begin(at: start)
+        #expect(state.isFirst)
+        #expect(state.status(at: start) == .unknown(reason: "nvidia-smi has not answered yet", last: nil))
+    }
+
+    @Test("no nvidia-smi since the start is no GPU, however long ago it was looked for")
+    func absent() {
+        var state = state()
+        #expect(
+            state.end(.failure(missing), at: start)
+                == .init(isProblem: false, text: "no GPU: nvidia-smi: not found on PATH"))
+        #expect(!state.isFirst)
+        #expect(state.end(.failure(missing), at: start + .seconds(1)) == nil)
+        #expect(state.status(at: start + .seconds(86400)) == .absent)
+    }
+
+    @Test("missing where the configuration says it is, is a failure")
+    func missingAtPath() {
+        var state = state(path: true)
+        let error = NvidiaSMIError.missing(program: "/opt/nvidia-smi", reason: "No such file or directory")
+        let reason = "/opt/nvidia-smi: No such file or directory"
+        #expect(state.end(.failure(error), at: start) == .init(isProblem: true, text: "GPU state unknown: \(reason)"))
+        #expect(state.status(at: start) == .unknown(reason: reason, last: nil))
+    }
+
+    @Test("missing once it has been there is a failure", arguments: [true, false])
+    func gone(hadWorked: Bool) {
+        var state = state()
+        _ = state.end(hadWorked ? .success(sample) : .failure(broken), at: start)
+        #expect(state.end(.failure(missing), at: start) != nil)
+        #expect(
+            state.status(at: start)
+                == .unknown(reason: "nvidia-smi: not found on PATH", last: hadWorked ? sample : nil))
+    }
+
+    @Test("found later, it counts from then on")
+    func foundLater() {
+        var state = state()
+        _ = state.end(.failure(missing), at: start)
+        #expect(state.end(.success(sample), at: start) != nil)
+        #expect(state.status(at: start) == .known(sample))
+    }
+
+    @Test("a sample grows too old by itself")
+    func age() {
+        var state = state()
+        _ = state.end(.success(sample), at: start)
+        #expect(state.status(at: start + .seconds(10)) == .known(sample))
+        let late = start + .milliseconds(10_001)
+        #expect(state.status(at: late) == .unknown(reason: "the newest GPU sample is 10 s old", last: sample))
+        _ = state.begin(at: start + .seconds(4))
+        #expect(
+            state.status(at: late)
+                == .unknown(
+                    reason: "the newest GPU sample is 10 s old, nvidia-smi has been running for 6 s", last: sample))
+    }
+
+    @Test("a failure counts at once, and recovery too")
+    func failureAndRecovery() {
+        var state = state()
+        _ = state.end(.success(sample), at: start)
+        let problem = state.end(.failure(broken), at: start)
+        #expect(problem == .init(isProblem: true, text: "GPU state unknown: nvidia-smi exited with 9: Driver gone"))
+        #expect(state.status(at: start) == .unknown(reason: "nvidia-smi exited with 9: Driver gone", last: sample))
+        #expect(state.end(.failure(broken), at: start) == nil)
+        #expect(state.end(.success(sample), at: start)?.isProblem == false)
+        #expect(state.status(at: start) == .known(sample))
+    }
+
+    @Test("a run that hangs is a failure until it ends after all")
+    func hang() {
+        var state = state()
+        let run = state.begin(at: start)
+        #expect(
+            state.hang(run: run, at: start)
+                == .init(isProblem: true, text: "GPU state unknown: nvidia-smi hangs and cannot be killed"))
+        #expect(state.status(at: start) == .unknown(reason: "nvidia-smi hangs and cannot be killed", last: nil))
+        // It has been there, so its absence is no longer that of a machine without GPUs.
+        #expect(state.end(.failure(missing), at: start)?.isProblem == true)
+        #expect(state.end(.success(sample), at: start)?.isProblem == false)
+    }
+
+    @Test("word of a hang that comes after the end of its run counts for nothing")
+    func lateHang() {
+        var state = state()
+        let run = state.begin(at: start)
+        _ = state.end(.success(sample), at: start)
+        #expect(state.hang(run: run, at: start) == nil)
+        _ = state.begin(at: start)
+        #expect(state.hang(run: run, at: start) == nil)
+        #expect(state.status(at: start) == .known(sample))
+    }
+
+    @Test("GPUs are narrowed to those selected, and one that is absent is named")
+    func selection() {
+        var state = state(devices: ["GPU-b"])
+        let announcement = state.end(.success(sample), at: start)
+        #expect(announcement?.text == "found 1 GPU of 2, driver 1.2, CUDA 3.4: B GPU-b MIG")
+        var selected = sample
+        selected.gpus = [sample.gpus[1]]
+        #expect(state.status(at: start) == .known(selected))
+
+        var lost = sample
+        lost.gpus = [sample.gpus[0]]
+        let reason = "gpu.devices: \"GPU-b\" is not among the 1 GPUs that nvidia-smi lists"
+        #expect(state.end(.success(lost), at: start) == .init(isProblem: true, text: "GPU state unknown: \(reason)"))
+        lost.gpus = []
+        #expect(state.status(at: start) == .unknown(reason: reason, last: lost))
+        #expect(state.end(.success(sample), at: start) == announcement)
+    }
+
+    @Test("only what does not change from sample to sample is announced")
+    func announcements() {
+        var state = state()
+        var sample = sample
+        #expect(
+            state.end(.success(sample), at: start)?.text
+                == "found 2 GPUs, driver 1.2, CUDA 3.4: A GPU-a 10 MiB; B GPU-b MIG")
+        sample.gpus[0].utilization = 99
+        sample.gpus[0].memoryUsed = 5
+        #expect(state.end(.success(sample), at: start) == nil)
+        sample.gpus.removeLast()
+        #expect(
+            state.end(.success(sample), at: start)?.text
+                == "found 1 GPU (nvidia-smi counts 2), driver 1.2, CUDA 3.4: A GPU-a 10 MiB")
+    }
+}
