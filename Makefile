@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build test test-tsan lint format check-binaries clean
+.PHONY: help run build test test-asan lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,9 +25,10 @@ test: ## build and run all tests
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
 
-test-tsan: ## the same under ThreadSanitizer
+test-asan: ## the same under AddressSanitizer
 	@scripts/install-dependencies test
-	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan
+	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.supp:print_suppressions=0 \
+	swift test --disable-xctest --sanitize=address --scratch-path .build-asan
 
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
@@ -42,4 +43,4 @@ check-binaries: build ## check size and libraries of the release binaries
 	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
 
 clean: ## remove what was built and run
-	rm -rf .build .build-tsan .run
+	rm -rf .build .build-asan .run

@@ -72,20 +72,22 @@ import Testing
     func aClientThatLeavesStopsTheEngine(moment: Moment) async throws {
         let asked = Gate()
         let stopped = Gate()
-        let deployment = try await Deployment(settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "1"], engine: { request in
-            switch moment {
-            case .beforeTheFirstToken: _ = try request.bodyText()
-            case .afterTheFirstToken:
-                try request.startStream()
-                try request.event("a")
-            case .insideAWholeAnswer:
-                _ = try request.bodyText()
-                try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
-            }
-            asked.open()
-            try request.connection.waitForHangUp()
-            stopped.open()
-        })
+        let deployment = try await Deployment(
+            settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "1"],
+            engine: { request in
+                switch moment {
+                case .beforeTheFirstToken: _ = try request.bodyText()
+                case .afterTheFirstToken:
+                    try request.startStream()
+                    try request.event("a")
+                case .insideAWholeAnswer:
+                    _ = try request.bodyText()
+                    try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+                }
+                asked.open()
+                try request.connection.waitForHangUp()
+                stopped.open()
+            })
         try await onThread {
             let probe = try deployment.startCompletion()
             try asked.wait()

@@ -77,7 +77,8 @@ import Testing
 
     @Test(arguments: [true, false])
     func aBodyThatIsTooLarge(isNginxTheJudge: Bool) async throws {
-        let deployment = try await Deployment(settings: isNginxTheJudge ? [:] : ["PROVIDER_SERVER_MAX_BODY_BYTES": "1000"])
+        let deployment = try await Deployment(
+            settings: isNginxTheJudge ? [:] : ["PROVIDER_SERVER_MAX_BODY_BYTES": "1000"])
         try await onThread {
             let answer = try deployment.complete(String(repeating: "x", count: isNginxTheJudge ? 33_554_433 : 1001))
             #expect(answer.status == 413)

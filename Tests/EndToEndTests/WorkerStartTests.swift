@@ -121,7 +121,8 @@ import Testing
         try await worker.waitUntilReady()
         let nginx = try await NginxServer(
             workerSocket: "/nonexistent",
-            extraServerDirectives: "location /v1/ { fastcgi_pass 127.0.0.1:\(port); include /etc/nginx/fastcgi_params; }"
+            extraServerDirectives:
+                "location /v1/ { fastcgi_pass 127.0.0.1:\(port); include /etc/nginx/fastcgi_params; }"
                 .replacingOccurrences(of: "location /v1/", with: "location ^~ /v1/"))
         try await onThread {
             let probe = try HTTPProbe(port: nginx.port, "POST", "/v1/completions", body: "{}")

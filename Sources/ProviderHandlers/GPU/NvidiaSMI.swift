@@ -2,20 +2,20 @@
 public struct NvidiaSMI: Sendable {
     private let program: String
     private let environment: [String: String]
-    private let child: ChildProcess
+    private let child: LimitedProcess
 
     public init(_ configuration: Configuration.GPU) {
-        self.init(configuration, environment: Program.environment, limits: ChildProcess.Limits())
+        self.init(configuration, environment: Program.environment, limits: LimitedProcess.Limits())
     }
 
     /// - Parameters:
     ///   - environment: what our own is; the program is looked up on its PATH.
     ///   - limits: shorter ones let a test be quick.
-    init(_ configuration: Configuration.GPU, environment: [String: String], limits: ChildProcess.Limits) {
+    init(_ configuration: Configuration.GPU, environment: [String: String], limits: LimitedProcess.Limits) {
         program = configuration.nvidiaSMI
         // Ours holds the API key, which is nobody else's business.
         self.environment = environment.filter { !$0.key.hasPrefix("PROVIDER_") }
-        child = ChildProcess(limits: limits)
+        child = LimitedProcess(limits: limits)
     }
 
     /// Whether the configuration names a place rather than a name; a program that is missing there is an error.
@@ -35,7 +35,7 @@ public struct NvidiaSMI: Sendable {
         case .notRunnable(let place, let reason): throw .notStarted(program: place, reason: reason)
         case .missing(let reason): throw .missing(program: program, reason: reason)
         }
-        let result: ChildProcess.Result
+        let result: LimitedProcess.Result
         do {
             result = try await child.run(path, arguments: ["-x", "-q"], environment: environment)
         } catch {
@@ -49,7 +49,7 @@ public struct NvidiaSMI: Sendable {
         child.stop()
     }
 
-    private func sample(_ result: ChildProcess.Result) throws(NvidiaSMIError) -> GPUSample {
+    private func sample(_ result: LimitedProcess.Result) throws(NvidiaSMIError) -> GPUSample {
         if result.isTooMuch { throw .tooMuchOutput(limit: child.limits.outputBytes) }
         let failure: GPUDocumentError
         do throws(GPUDocumentError) {

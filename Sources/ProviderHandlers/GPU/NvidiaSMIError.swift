@@ -11,7 +11,7 @@ enum NvidiaSMIError: Error, Equatable, CustomStringConvertible {
     /// It printed more than any real one.
     case tooMuchOutput(limit: Int)
     /// It ended, but what it printed is no sample.
-    case noSample(GPUDocumentError, ChildProcess.Ending)
+    case noSample(GPUDocumentError, LimitedProcess.Ending)
 
     var description: String {
         switch self {

@@ -23,7 +23,8 @@ final class Deployment: Sendable {
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
 
     init(
-        settings: [String: String] = [:], gpu state: FakeGPU.State? = nil, nginxDirectives: (String) -> String = { _ in "" },
+        settings: [String: String] = [:], gpu state: FakeGPU.State? = nil,
+        nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
     ) async throws {
@@ -91,4 +92,3 @@ extension ChildProcess {
         }
     }
 }
-

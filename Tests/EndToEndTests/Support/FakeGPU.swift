@@ -32,14 +32,18 @@ final class FakeGPU: Sendable {
         case .fails(let text):
             try directory.write("echo '\(text)'\nexit 9\n", to: "state")
         case .hangs:
-            try directory.write("exec sleep 600\n", to: "state")
+            try directory.write("echo hang >>\(directory.path)/hangs\nexec sleep 600\n", to: "state")
         }
     }
 
     /// How often it has been started.
-    var runs: Int {
-        let text = FileManager.default.contents(atPath: directory.path + "/runs") ?? Data()
-        return text.count { $0 == 0x0A }
+    var runs: Int { lines(of: "runs") }
+
+    /// How often it has been started to hang.
+    var hangs: Int { lines(of: "hangs") }
+
+    private func lines(of name: String) -> Int {
+        (FileManager.default.contents(atPath: directory.path + "/" + name) ?? Data()).count { $0 == 0x0A }
     }
 
     private static func document(_ utilization: String) -> String {

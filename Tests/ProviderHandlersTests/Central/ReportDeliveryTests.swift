@@ -1,6 +1,6 @@
 import Glibc
-import Testing
 import TestSupport
+import Testing
 
 @testable import ProviderHandlers
 
@@ -9,7 +9,8 @@ import TestSupport
         var provider = Configuration.Provider()
         provider.url = central.url
         provider.apiKey = Secret("key")
-        return ReportDelivery(central: CentralClient(http: HTTPClient(proxied: false), provider: provider), limit: limit)
+        return ReportDelivery(
+            central: CentralClient(http: HTTPClient(proxied: false), provider: provider), limit: limit)
     }
 
     @Test func theReportGoesToHealthWithTheKey() async throws {

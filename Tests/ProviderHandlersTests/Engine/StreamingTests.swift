@@ -1,6 +1,6 @@
 import Glibc
-import Testing
 import TestSupport
+import Testing
 
 @testable import ProviderHandlers
 
@@ -14,7 +14,9 @@ import TestSupport
                 try client.waitUntil { $0.status == 200 }
                 for number in 0..<5 {
                     try request.event("token \(number)")
-                    try client.waitUntil { String(decoding: $0.flushed, as: UTF8.self).hasSuffix("token \(number)\n\n") }
+                    try client.waitUntil {
+                        String(decoding: $0.flushed, as: UTF8.self).hasSuffix("token \(number)\n\n")
+                    }
                 }
                 try request.event("[DONE]")
                 try request.endStream()
@@ -44,7 +46,8 @@ import TestSupport
             let error =
                 #"data: {"error":{"code":"engine_unreachable","message":"The engine broke off its answer","#
                 + #""param":null,"type":"server_error"}}"# + "\n\n"
-            #expect(rest == (sent.isEmpty || sent.hasSuffix("\n\n") || sent.hasSuffix("\r\n\r\n") ? "" : "\n\n") + error)
+            #expect(
+                rest == (sent.isEmpty || sent.hasSuffix("\n\n") || sent.hasSuffix("\r\n\r\n") ? "" : "\n\n") + error)
             #expect(fixture.log.count(containing: "cut=engine_unreachable") == 1)
         }
     }

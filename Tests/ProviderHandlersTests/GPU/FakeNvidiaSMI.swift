@@ -52,7 +52,7 @@ final class FakeNvidiaSMI: Sendable {
     /// A reader of it; without limits of its own it would never time out.
     func reader(
         _ configuration: Configuration.GPU = Configuration.GPU(), environment: [String: String]? = nil,
-        limits: ChildProcess.Limits = ChildProcess.Limits(run: .seconds(600), termination: .seconds(600))
+        limits: LimitedProcess.Limits = LimitedProcess.Limits(run: .seconds(600), termination: .seconds(600))
     ) -> NvidiaSMI {
         NvidiaSMI(configuration, environment: environment ?? self.environment, limits: limits)
     }

@@ -20,7 +20,7 @@ struct GPUSamplerTests {
 
     private func withSampler(
         of fake: FakeNvidiaSMI, _ configuration: Configuration.GPU = configuration(),
-        limits: ChildProcess.Limits = ChildProcess.Limits(run: .seconds(600), termination: .seconds(600)),
+        limits: LimitedProcess.Limits = LimitedProcess.Limits(run: .seconds(600), termination: .seconds(600)),
         _ body: (GPUSampler) async throws -> Void
     ) async throws {
         let sampler = GPUSampler(
@@ -123,7 +123,7 @@ struct GPUSamplerTests {
     @Test("nvidia-smi hangs, is killed, and recovers")
     func hang() async throws {
         let fake = try FakeNvidiaSMI("exec sleep 600")
-        let limits = ChildProcess.Limits(run: .milliseconds(200), termination: .milliseconds(200))
+        let limits = LimitedProcess.Limits(run: .milliseconds(200), termination: .milliseconds(200))
         try await withSampler(of: fake, limits: limits) { sampler in
             await wait(for: sampler)
             #expect(reason(sampler) == "nvidia-smi did not end within 0.2 s and was killed")

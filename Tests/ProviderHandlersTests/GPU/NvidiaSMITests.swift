@@ -16,14 +16,14 @@ struct NvidiaSMITests {
     }
 
     /// Short enough not to wait for; only ever used where the program would run for good.
-    private let short = ChildProcess.Limits(run: .milliseconds(300), termination: .milliseconds(300))
+    private let short = LimitedProcess.Limits(run: .milliseconds(300), termination: .milliseconds(300))
 
     /// Runs a program that hangs with longer and longer limits, until one has let it get as far as `isDone` wants.
     private func readUntil(
         _ fake: FakeNvidiaSMI, _ isDone: (NvidiaSMIError?) -> Bool
     ) async throws {
         for attempt in 0..<7 {
-            let limits = ChildProcess.Limits(
+            let limits = LimitedProcess.Limits(
                 run: .milliseconds(300 << attempt), termination: .milliseconds(300))
             if isDone(await failure(fake.reader(limits: limits))) { return }
         }
@@ -82,7 +82,7 @@ struct NvidiaSMITests {
     func hang() async throws {
         let fake = try FakeNvidiaSMI("exec sleep 600")
         // It has 600 s to end after SIGTERM: that the test does not take as long shows that it got one.
-        let reader = fake.reader(limits: ChildProcess.Limits(run: .milliseconds(300), termination: .seconds(600)))
+        let reader = fake.reader(limits: LimitedProcess.Limits(run: .milliseconds(300), termination: .seconds(600)))
         #expect(await failure(reader) == .timedOut(limit: .milliseconds(300), words: ""))
     }
 

@@ -1,6 +1,6 @@
 import Dispatch
-import Testing
 import TestSupport
+import Testing
 
 @testable import ProviderHandlers
 
@@ -57,7 +57,8 @@ import TestSupport
             #expect(known.text.contains(#""product_name":"A""#))
             let unknown = try answer(.unknown(reason: "driver gone", last: nil), engine: { try $0.answer(500, "") })
             #expect(unknown.status == 503)
-            #expect(unknown.text.contains(#""data":[],"errors":["engine: /api/models answered 500","gpu: driver gone"]"#))
+            #expect(
+                unknown.text.contains(#""data":[],"errors":["engine: /api/models answered 500","gpu: driver gone"]"#))
             #expect(unknown.text.contains(#""gpu":null"#))
         }
     }

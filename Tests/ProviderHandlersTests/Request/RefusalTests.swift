@@ -1,5 +1,5 @@
-import Testing
 import TestSupport
+import Testing
 
 @testable import ProviderHandlers
 
@@ -8,7 +8,8 @@ import TestSupport
         ("GET", "/", 404, "not_found"), ("POST", "/v1/embeddings", 404, "not_found"),
         ("DELETE", "/nothing", 404, "not_found"), ("GET", "/health/", 404, "not_found"),
         ("POST", "/health", 405, "method_not_allowed"), ("DELETE", "/busy", 405, "method_not_allowed"),
-        ("GET", "/v1/chat/completions", 405, "method_not_allowed"), ("HEAD", "/v1/completions", 405, "method_not_allowed"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+        ("HEAD", "/v1/completions", 405, "method_not_allowed"),
         ("OPTIONS", "/v1/completions", 405, "method_not_allowed"),
     ])
     func pathThenMethod(method: String, path: String, status: Int, code: String) async throws {

@@ -1,5 +1,5 @@
-import Testing
 import TestSupport
+import Testing
 
 @testable import ProviderHandlers
 
@@ -16,7 +16,9 @@ import TestSupport
             #expect(fixture.log.all.count == 1)
             let line = fixture.log.all.first ?? ""
             #expect(line.hasPrefix("info request bytes=11 first_byte_ms="))
-            for part in [" id=r1 ", " in_flight=0 ", " method=POST ", " ms=", " path=/v1/chat/completions ", " status=200"] {
+            for part in [
+                " id=r1 ", " in_flight=0 ", " method=POST ", " ms=", " path=/v1/chat/completions ", " status=200",
+            ] {
                 #expect(line.contains(part), "\(part)")
             }
             #expect(!line.contains("secret"))

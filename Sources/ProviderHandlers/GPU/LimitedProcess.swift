@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// The child gets /dev/null to read from, no descriptor of ours, no blocked signal (swift-subprocess sees to both) and
 /// a session of its own, so that a signal reaches what it has started as well.
-final class ChildProcess: Sendable {
+final class LimitedProcess: Sendable {
     struct Limits: Sendable {
         /// How long the child may run; then it gets SIGTERM.
         var run = Duration.seconds(5)
@@ -151,7 +151,7 @@ final class ChildProcess: Sendable {
     }
 }
 
-extension ChildProcess.Ending {
+extension LimitedProcess.Ending {
     fileprivate init(_ status: TerminationStatus) {
         self =
             switch status {
