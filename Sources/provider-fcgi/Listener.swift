@@ -9,11 +9,6 @@ struct ListenError: Error, CustomStringConvertible {
     static let exitStatus: CInt = 73
 }
 
-/// The system's words for an error number (strerror(3)).
-func systemError(_ code: CInt) -> String {
-    unsafe String(cString: strerror(code))
-}
-
 /// The listening socket: one that was handed over on descriptor 0, or one of our own.
 ///
 /// libfcgi's own `FCGX_OpenSocket` removes whatever has the socket's name and ends the process on errors.

@@ -1,4 +1,5 @@
 import Glibc
+import ProviderHandlers
 
 /// Makes the TCP socket for set-ups without a Unix socket.
 enum TCPSocket {

@@ -1,4 +1,5 @@
 import Glibc
+import ProviderHandlers
 
 /// Makes the Unix socket nginx connects to: mode 0660 from its first moment.
 enum UnixSocket {

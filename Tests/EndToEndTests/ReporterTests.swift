@@ -94,11 +94,11 @@ import Testing
         let gpu = try FakeGPU(.fails("NVIDIA-SMI has failed"))
         let run = try start(
             settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": "http://127.0.0.1:1"], gpu: gpu,
-            engine: { try $0.answer(500, "") }
-        ) { request in
-            seen.text = try request.bodyText()
-            try request.answer(200, "")
-        }
+            engine: { try $0.answer(500, "") },
+            central: { request in
+                seen.text = try request.bodyText()
+                try request.answer(200, "")
+            })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
             seen.text == """

@@ -71,6 +71,19 @@ import Testing
         #expect(exit == .status(1))
     }
 
+    /// A thread of swift-subprocess blocks no signal and may be handed the one that is meant for main.
+    @Test func aSignalThatComesWhileItStarts() async throws {
+        let gpu = try FakeGPU(.hangs)
+        let directory = try TemporaryDirectory()
+        let worker = try ChildProcess(
+            try BuiltProduct.path("provider-fcgi"),
+            environment: ["PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"])
+        try await eventually("nvidia-smi runs") { gpu.hangs == 1 }
+        worker.terminate()
+        let exit = try await worker.waitForExit()
+        #expect(exit == .status(0))
+    }
+
     /// Two workers share one socket, as two instances of a unit do; each is replaced in turn under load.
     @Test func aRestartUnderLoadLosesNothing() async throws {
         let directory = try TemporaryDirectory()

@@ -5,7 +5,7 @@ import Testing
 /// The worker's command line, where it listens, and what it says when it cannot.
 @Suite struct WorkerStartTests {
     private func run(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> ChildProcess {
-        let environment = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
+        let environment = ["PATH": noPrograms].merging(environment) { $1 }
         return try ChildProcess(try BuiltProduct.path("provider-fcgi"), arguments, environment: environment)
     }
 
@@ -90,7 +90,7 @@ import Testing
         let listener = try UnixListener(directory.path + "/fcgi.sock")
         let worker = try ChildProcess(
             try BuiltProduct.path("provider-fcgi"),
-            environment: ["PATH": "/usr/bin:/bin", "PROVIDER_SERVER_SOCKET": directory.path + "/unused.sock"],
+            environment: ["PATH": noPrograms, "PROVIDER_SERVER_SOCKET": directory.path + "/unused.sock"],
             standardInput: listener.descriptor)
         try await worker.waitUntilReady()
         #expect(worker.standardError.contains("ready: listening on the socket on descriptor 0"))

@@ -8,24 +8,23 @@ public final class ListeningSocket: Sendable {
     public let descriptor: CInt
     public let port: Int
 
-    public init() throws {
+    public convenience init() throws {
+        try self.init(backlog: 128)
+    }
+
+    init(backlog: CInt) throws {
         descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw Self.failure }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var address = loopback(port: 0)
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isListening = withUnsafeMutablePointer(to: &address) { [descriptor] pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, size) == 0 && listen(descriptor, 128) == 0
+                bind(descriptor, address, size) == 0 && listen(descriptor, backlog) == 0
                     && getsockname(descriptor, address, &size) == 0
             }
         }
         port = Int(UInt16(bigEndian: address.sin_port))
-        guard isListening else { throw Self.failure }
+        guard isListening else { throw SocketError("listen") }
     }
 
     deinit { close(descriptor) }
-
-    private static var failure: POSIXError { POSIXError(POSIXError.Code(rawValue: errno) ?? .EIO) }
 }

@@ -7,32 +7,28 @@ import Synchronization
 public final class ScriptedServer: Sendable {
     public typealias Script = @Sendable (ScriptedRequest) throws -> Void
 
-    public let port: Int
-    private let descriptor: Int32
+    private let socket: ListeningSocket
     private let script: Script
     private let record = Mutex(Record())
 
     private struct Record {
         var connections: [SocketConnection] = []
         var requests: [String] = []
-        var isStopped = false
     }
 
     /// Listens on a port the kernel chooses.
     public init(_ script: @escaping Script) throws {
         self.script = script
-        let (descriptor, port) = try listenOnLoopback(backlog: 1024)
-        self.port = port
-        self.descriptor = descriptor
+        let socket = try ListeningSocket(backlog: 1024)
+        self.socket = socket
         Thread.detachNewThread { [weak self] in
             // Ends when `stop` shuts the socket down.
-            while case let connection = accept(descriptor, nil, nil), connection >= 0 {
+            while case let connection = accept(socket.descriptor, nil, nil), connection >= 0 {
                 let connection = SocketConnection(connection)
                 guard let self else { return }
                 record.withLock { $0.connections.append(connection) }
                 Thread.detachNewThread { [weak self] in self?.serve(connection) }
             }
-            close(descriptor)
         }
     }
 
@@ -40,6 +36,7 @@ public final class ScriptedServer: Sendable {
         stop()
     }
 
+    public var port: Int { socket.port }
     public var url: String { "http://127.0.0.1:\(port)" }
 
     /// Connections accepted so far.
@@ -50,14 +47,8 @@ public final class ScriptedServer: Sendable {
 
     /// Refuses new connections and closes those there are.
     public func stop() {
-        let connections = record.withLock { record in
-            defer { record.isStopped = true }
-            return record.isStopped ? nil : record.connections
-        }
-        guard let connections else { return }
-        // The accepting thread closes it, and the number may be another's afterwards: only once.
-        shutdown(descriptor, Int32(SHUT_RDWR))
-        for connection in connections { connection.shutDown() }
+        shutdown(socket.descriptor, Int32(SHUT_RDWR))
+        for connection in record.withLock({ $0.connections }) { connection.shutDown() }
     }
 
     private func serve(_ connection: SocketConnection) {

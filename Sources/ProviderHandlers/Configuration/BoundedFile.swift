@@ -11,11 +11,11 @@ struct BoundedFile {
         // O_NONBLOCK: a FIFO without a writer opens at once. O_NOCTTY: a terminal named by mistake is not taken over.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else {
-            throw UnreadableFile(reason: Self.describe(errno), isMissing: errno == ENOENT || errno == ENOTDIR)
+            throw UnreadableFile(reason: systemError(errno), isMissing: errno == ENOENT || errno == ENOTDIR)
         }
         defer { close(descriptor) }
         var information = stat()
-        guard unsafe fstat(descriptor, &information) == 0 else { throw UnreadableFile(reason: Self.describe(errno)) }
+        guard unsafe fstat(descriptor, &information) == 0 else { throw UnreadableFile(reason: systemError(errno)) }
         guard information.st_mode & S_IFMT == S_IFREG else {
             throw UnreadableFile(reason: "expected a regular file, found \(Self.kind(of: information.st_mode))")
         }
@@ -32,7 +32,7 @@ struct BoundedFile {
             if count == 0 { return bytes }
             if count < 0 {
                 if errno == EINTR { continue }
-                throw UnreadableFile(reason: describe(errno))
+                throw UnreadableFile(reason: systemError(errno))
             }
             guard bytes.count + count <= limit else {
                 throw UnreadableFile(reason: "expected at most \(limit) bytes, found more")
@@ -49,8 +49,6 @@ struct BoundedFile {
         default: "a device"
         }
     }
-
-    private static func describe(_ code: CInt) -> String { unsafe String(cString: strerror(code)) }
 }
 
 /// Why a file could not be read.

@@ -35,9 +35,6 @@ public final class GPUSampler: Sendable {
 
     /// Begins to sample; once per sampler.
     public func start() {
-        if configuration.sampleInterval >= configuration.maxSampleAge {
-            logger.warning("gpu.max_sample_age is not above gpu.sample_interval: the state will be unknown in between")
-        }
         task.withLock { task in
             guard task == nil else { return }
             task = Task { await sampleUntilCancelled() }

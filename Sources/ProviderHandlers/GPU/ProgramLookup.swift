@@ -38,13 +38,9 @@ enum ProgramLookup: Equatable {
 
     private static func check(_ path: String) -> Self {
         var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return .missing(reason: reason(errno)) }
+        guard unsafe stat(path, &status) == 0 else { return .missing(reason: systemError(errno)) }
         guard status.st_mode & S_IFMT == S_IFREG else { return .missing(reason: "is not a file") }
-        guard unsafe access(path, X_OK) == 0 else { return .notRunnable(path: path, reason: reason(errno)) }
+        guard unsafe access(path, X_OK) == 0 else { return .notRunnable(path: path, reason: systemError(errno)) }
         return .found(path: path)
-    }
-
-    private static func reason(_ code: CInt) -> String {
-        unsafe String(cString: strerror(code))
     }
 }

@@ -44,8 +44,7 @@ final class Deployment: Sendable {
     /// The environment of either program: none of ours, so that what the machine has changes no test.
     static func environment(engine: ScriptedServer, central: ScriptedServer, gpu: FakeGPU?) -> [String: String] {
         [
-            // The system's directories last, and only where no real nvidia-smi can be found in them.
-            "PATH": [gpu?.binaries, "/usr/bin:/bin"].compactMap { $0 }.joined(separator: ":"),
+            "PATH": gpu?.path ?? noPrograms,
             "PROVIDER_OLLAMA_URL": engine.url, "PROVIDER_URL": central.url, "PROVIDER_API_KEY": apiKey,
             "PROVIDER_NGROK_URL": "https://example.ngrok-free.app", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
         ]
@@ -92,3 +91,6 @@ extension ChildProcess {
         }
     }
 }
+
+/// A PATH without nvidia-smi, also on a machine that has one.
+let noPrograms = "/nonexistent"

@@ -1,7 +1,6 @@
-import Foundation
 import TestSupport
 
-/// A fake `nvidia-smi`: a script that does what a file beside it says.
+/// A machine's GPU as the worker sees it: a fake nvidia-smi on its PATH.
 final class FakeGPU: Sendable {
     enum State {
         case utilization(String)
@@ -9,41 +8,30 @@ final class FakeGPU: Sendable {
         case hangs
     }
 
-    /// To be put on PATH.
-    let binaries: String
-    private let directory: TemporaryDirectory
+    private let program: FakeNvidiaSMI
 
     init(_ state: State) throws {
-        directory = try TemporaryDirectory()
-        binaries = directory.path + "/bin"
-        try FileManager.default.createDirectory(atPath: binaries, withIntermediateDirectories: true)
+        program = try FakeNvidiaSMI()
         try set(state)
-        try directory.write(
-            "#!/bin/sh\necho run >>\(directory.path)/runs\n. \(directory.path)/state\n", to: "bin/nvidia-smi",
-            mode: 0o755)
+        try program.install()
     }
+
+    /// For the worker, with the fake one first.
+    var path: String? { program.environment["PATH"] }
+
+    /// How often it has been started.
+    var runs: Int { program.runs }
+
+    /// How often it has been started to hang.
+    var hangs: Int { program.written("hangs")?.count ?? 0 }
 
     /// From the next run on.
     func set(_ state: State) throws {
         switch state {
-        case .utilization(let text):
-            try directory.write(Self.document(text), to: "document.xml")
-            try directory.write("exec cat \(directory.path)/document.xml\n", to: "state")
-        case .fails(let text):
-            try directory.write("echo '\(text)'\nexit 9\n", to: "state")
-        case .hangs:
-            try directory.write("echo hang >>\(directory.path)/hangs\nexec sleep 600\n", to: "state")
+        case .utilization(let text): try program.behave(FakeNvidiaSMI.printing(Self.document(text)))
+        case .fails(let text): try program.behave("echo '\(text)'\nexit 9\n")
+        case .hangs: try program.behave("echo >>$here/hangs\nexec sleep 600\n")
         }
-    }
-
-    /// How often it has been started.
-    var runs: Int { lines(of: "runs") }
-
-    /// How often it has been started to hang.
-    var hangs: Int { lines(of: "hangs") }
-
-    private func lines(of name: String) -> Int {
-        (FileManager.default.contents(atPath: directory.path + "/" + name) ?? Data()).count { $0 == 0x0A }
     }
 
     private static func document(_ utilization: String) -> String {

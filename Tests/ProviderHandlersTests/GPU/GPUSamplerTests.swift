@@ -23,8 +23,10 @@ struct GPUSamplerTests {
         limits: LimitedProcess.Limits = LimitedProcess.Limits(run: .seconds(600), termination: .seconds(600)),
         _ body: (GPUSampler) async throws -> Void
     ) async throws {
+        // A machine so slow that a run overstays its limits must not look like one whose child cannot be killed.
         let sampler = GPUSampler(
-            reader: fake.reader(configuration, limits: limits), configuration: configuration, logger: log.logger)
+            reader: fake.reader(configuration, limits: limits), configuration: configuration, logger: log.logger,
+            hangLimit: .seconds(600))
         sampler.start()
         defer { sampler.stop() }
         try await body(sampler)
@@ -191,15 +193,6 @@ struct GPUSamplerTests {
         }
         // The sampling keeps it alive for as long as it goes on.
         try await eventually("the sampling has ended") { ended == nil }
-    }
-
-    @Test("an interval above the age that samples may reach is warned of")
-    func unfitInterval() async throws {
-        let fake = try FakeNvidiaSMI()
-        try await withSampler(of: fake, Self.configuration { $0.sampleInterval = .seconds(601) }) { sampler in
-            await wait(for: sampler)
-        }
-        #expect(log.lines.first?.hasPrefix("warning: gpu.max_sample_age is not above gpu.sample_interval") == true)
     }
 
     @Test(

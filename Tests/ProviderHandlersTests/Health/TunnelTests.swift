@@ -4,7 +4,7 @@ import Testing
 @testable import ProviderHandlers
 
 @Suite struct TunnelTests {
-    private func url(_ status: Int, _ body: String) throws -> (url: String, log: LogCapture.Lines) {
+    private func url(_ status: Int, _ body: String) throws -> (url: String, log: RecordingLog) {
         let agent = try ScriptedServer { request in
             #expect(request.target == "/api/tunnels")
             try request.answer(status, body)
@@ -13,11 +13,11 @@ import Testing
         return (tunnel.url(within: .seconds(30)), log)
     }
 
-    private func tunnel(_ configure: (inout Configuration.Ngrok) -> Void) -> (Tunnel, LogCapture.Lines) {
+    private func tunnel(_ configure: (inout Configuration.Ngrok) -> Void) -> (Tunnel, RecordingLog) {
         var configuration = Configuration.Ngrok()
         configure(&configuration)
-        let (logger, log) = LogCapture.logger()
-        return (Tunnel(http: HTTPClient(proxied: false), ngrok: configuration, logger: logger), log)
+        let log = RecordingLog()
+        return (Tunnel(http: HTTPClient(proxied: false), ngrok: configuration, logger: log.logger), log)
     }
 
     @Test func theConfiguredOneIsNotAskedFor() {
@@ -26,7 +26,7 @@ import Testing
             $0.api = "http://127.0.0.1:1"
         }
         #expect(tunnel.url(within: .seconds(1)) == "https://mine.example")
-        #expect(log.all.isEmpty)
+        #expect(log.lines.isEmpty)
     }
 
     @Test func theAgentsHTTPSTunnel() async throws {
@@ -37,7 +37,7 @@ import Testing
                 """#
             let (url, log) = try url(200, body)
             #expect(url == "https://x.ngrok.app")
-            #expect(log.all.isEmpty)
+            #expect(log.lines.isEmpty)
         }
     }
 
@@ -59,8 +59,8 @@ import Testing
             agent.stop()
             let (tunnel, log) = tunnel { $0.api = agent.url }
             for _ in 0..<3 { #expect(tunnel.url(within: .seconds(30)) == "") }
-            #expect(log.all.count == 1)
-            #expect(log.all.first?.hasPrefix("warning no public URL to report: ngrok agent at \(agent.url)") == true)
+            #expect(log.lines.count == 1)
+            #expect(log.lines.first?.hasPrefix("warning: no public URL to report: ngrok agent at \(agent.url)") == true)
         }
     }
 }

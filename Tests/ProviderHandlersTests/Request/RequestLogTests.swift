@@ -13,9 +13,9 @@ import Testing
                 try request.endStream()
             })
             fixture.handle(.completion("prompt-secret", hmac: "hmac-secret", query: "query-secret"))
-            #expect(fixture.log.all.count == 1)
-            let line = fixture.log.all.first ?? ""
-            #expect(line.hasPrefix("info request bytes=11 first_byte_ms="))
+            #expect(fixture.log.lines.count == 1)
+            let line = fixture.log.lines.first ?? ""
+            #expect(line.hasPrefix("info: request bytes=11 first_byte_ms="))
             for part in [
                 " id=r1 ", " in_flight=0 ", " method=POST ", " ms=", " path=/v1/chat/completions ", " status=200",
             ] {

@@ -13,7 +13,7 @@ final class PipelineFixture: Sendable {
     let central: ScriptedServer
     let pipeline: Pipeline
     let admission: Admission
-    let log: LogCapture.Lines
+    let log = RecordingLog()
     private let verdict: SharedVerdict
 
     /// By default the GPU is idle, the engine answers `{}` and central holds every HMAC valid.
@@ -31,7 +31,7 @@ final class PipelineFixture: Sendable {
         configuration.provider.apiKey = Secret(Self.apiKey)
         configuration.ngrok.url = "https://example.ngrok-free.app"
         configure(&configuration)
-        let (logger, lines) = LogCapture.logger()
+        let logger = log.logger
         let verdict = SharedVerdict(gpu)
         let admission = Admission(limit: configuration.server.maxInFlight) { verdict.value.withLock { $0 } }
         let http = HTTPClient(proxied: false)
@@ -54,7 +54,6 @@ final class PipelineFixture: Sendable {
         self.central = central
         self.admission = admission
         self.verdict = verdict
-        log = lines
     }
 
     func setGPU(_ verdict: BusyVerdict) {

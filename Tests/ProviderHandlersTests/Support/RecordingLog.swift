@@ -5,8 +5,10 @@ import Synchronization
 final class RecordingLog: Sendable {
     private let recorded = Mutex<[String]>([])
 
-    /// Each line as `level: message`.
+    /// Each line as `level: message key=value …`.
     var lines: [String] { recorded.withLock { $0 } }
+
+    func count(containing text: String) -> Int { lines.count { $0.contains(text) } }
 
     var logger: Logger {
         Logger(label: "test") { _ in Handler(log: self) }
@@ -23,7 +25,8 @@ final class RecordingLog: Sendable {
         }
 
         func log(event: LogEvent) {
-            log.recorded.withLock { $0.append("\(event.level): \(event.message)") }
+            let fields = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
+            log.recorded.withLock { $0.append("\(event.level): \(event.message)\(fields)") }
         }
     }
 }

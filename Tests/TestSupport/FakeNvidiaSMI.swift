@@ -1,0 +1,52 @@
+public import Foundation
+
+/// A program named nvidia-smi in a directory of its own that does what a test says.
+public final class FakeNvidiaSMI: Sendable {
+    public let directory: TemporaryDirectory
+
+    /// - Parameter script: what it does, in sh, with `$here` for the directory; nil leaves the program out.
+    public init(_ script: String? = nil) throws {
+        directory = try TemporaryDirectory()
+        if let script {
+            try behave(script)
+            try install()
+        }
+    }
+
+    public var path: String { directory.path + "/nvidia-smi" }
+
+    /// Where the name is looked up, with the directory first.
+    public var environment: [String: String] { ["PATH": directory.path + ":/usr/bin:/bin"] }
+
+    /// Changes what the next run does.
+    public func behave(_ script: String) throws {
+        try directory.write("echo >>$here/runs\n" + script, to: "nvidia-smi.sh")
+    }
+
+    public func install() throws {
+        try FileManager.default.createSymbolicLink(
+            atPath: path, withDestinationPath: Repository.root + "/Tests/Fakes/nvidia-smi")
+    }
+
+    public func remove() throws {
+        try FileManager.default.removeItem(atPath: path)
+    }
+
+    /// What the program has written to a file beside it; nil when there is none.
+    public func written(_ name: String) -> String? {
+        FileManager.default.contents(atPath: directory.path + "/" + name).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// How many runs have begun.
+    public var runs: Int { written("runs")?.count ?? 0 }
+
+    /// The process number the program has written to a file beside it.
+    public func process(_ name: String) -> pid_t? {
+        written(name).flatMap { pid_t($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+    }
+
+    /// The script that prints a document.
+    public static func printing(_ document: String) -> String {
+        "cat <<'END'\n\(document)\nEND\n"
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+
+/// A Unix socket that listens, as systemd holds one for its services; for handing over to a program.
+public final class UnixListener: Sendable {
+    public let descriptor: CInt
+    public let path: String
+
+    public init(_ path: String) throws {
+        self.path = path
+        descriptor = try unixSocket(SOCK_STREAM, at: path)
+        guard listen(descriptor, 4096) == 0 else { throw SocketError("listen on \(path)") }
+    }
+
+    deinit { close(descriptor) }
+}
+
+/// The service manager's end of sd_notify(3).
+public final class NotifySocket: Sendable {
+    public let path: String
+    private let descriptor: CInt
+
+    public init(_ path: String) throws {
+        self.path = path
+        descriptor = try unixSocket(SOCK_DGRAM, at: path)
+        // Ends a test that has failed already.
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(descriptor) }
+
+    /// Blocks until the next message.
+    public func receive() throws -> String {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = recv(descriptor, &buffer, buffer.count, 0)
+        guard count >= 0 else { throw SocketError("receive") }
+        return String(decoding: buffer[..<count], as: UTF8.self)
+    }
+}
+
+private func unixSocket(_ type: __socket_type, at path: String) throws -> CInt {
+    let descriptor = socket(AF_UNIX, CInt(type.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+    let isBound = withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+        }
+    }
+    guard isBound else { throw SocketError("bind \(path)") }
+    return descriptor
+}
