@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build test test-asan lint format check-binaries clean
+.PHONY: help run build test test-asan test-e2e lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,10 @@ test-asan: ## the same under AddressSanitizer
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.supp:print_suppressions=0 \
 	swift test --disable-xctest --sanitize=address --scratch-path .build-asan
 
+test-e2e: ## test with the official Python clients and a real engine
+	@scripts/install-dependencies e2e
+	@scripts/test-e2e
+
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
@@ -43,4 +47,4 @@ check-binaries: build ## check size and libraries of the release binaries
 	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
 
 clean: ## remove what was built and run
-	rm -rf .build .build-asan .run
+	rm -rf .build .build-asan .build-e2e .run
