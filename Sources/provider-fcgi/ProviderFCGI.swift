@@ -12,7 +12,8 @@ struct ProviderFCGI: ParsableCommand {
             Listens on descriptor 0 when that is a listening socket (systemd, spawn-fcgi), else on server.socket, else \
             on server.host and server.port. SIGTERM lets requests in flight finish; a second one cuts them.
 
-            Exit status: 0 stopped, 1 requests were cut, 73 cannot listen, 78 configuration error.
+            Exit status: 0 stopped, 1 requests were cut, 64 command line, 71 the socket broke, 73 cannot listen, 78 \
+            configuration error.
             """,
         version: providerClientVersion)
 

@@ -11,6 +11,7 @@ enum ServiceManager {
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         var path = Array(name.utf8)
+        guard path.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else { return }
         // An abstract socket is written with @ and starts with a zero byte.
         if path.first == UInt8(ascii: "@") { path[0] = 0 }
         unsafe withUnixAddress(path) { address, size in

@@ -40,8 +40,7 @@ struct Worker {
             hmac: HMACValidator(
                 central: CentralClient(http: outside, provider: configuration.provider),
                 provider: configuration.provider, logger: logger),
-            forwarder: CompletionForwarder(
-                http: engine, engine: configuration.ollama, maxBodyBytes: configuration.server.maxBodyBytes),
+            forwarder: CompletionForwarder(http: engine, engine: configuration.ollama),
             health: HealthCheck(
                 collector: ReportCollector(
                     models: EngineModels(http: engine, engine: configuration.ollama),

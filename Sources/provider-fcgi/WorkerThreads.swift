@@ -106,7 +106,8 @@ final class WorkerThreads: Sendable {
             if let connection = listener.accept() { return connection }
             let code = errno
             switch code {
-            case EINTR, ECONNABORTED:
+            // All but the first are errors of the connection, not of the socket (accept(2)).
+            case EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH:
                 continue
             // Everything that waited has been accepted.
             case EAGAIN where isStopping, EINVAL where isStopping:

@@ -8,10 +8,10 @@ import ProviderHandlers
 struct ProviderReporter: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "provider-reporter",
-        abstract: "Reports this machine's GPUs, models and public URL to the central system, once.",
+        abstract: "Reports this machine's GPUs, models and public URL to the central system, once or again and again.",
         discussion: """
-            Exit status: 0 delivered, 75 not delivered this time, 77 refused, 78 configuration error (a missing API key \
-            included).
+            Exit status: 0 delivered, 64 command line, 75 not delivered this time, 77 refused, 78 configuration error (a \
+            missing API key included).
             """,
         version: providerClientVersion)
 
@@ -27,8 +27,9 @@ struct ProviderReporter: ParsableCommand {
     var every: Double?
 
     func validate() throws {
-        guard let every, !(1...86_400).contains(every) else { return }
-        throw ValidationError("--every takes 1 to 86400 seconds")
+        guard let every else { return }
+        if dryRun { throw ValidationError("--every and --dry-run do not go together") }
+        if !(1...86_400).contains(every) { throw ValidationError("--every takes 1 to 86400 seconds") }
     }
 
     func run() throws {

@@ -40,14 +40,17 @@ public final class NotifySocket: Sendable {
 
 private func unixSocket(_ type: __socket_type, at path: String) throws -> CInt {
     let descriptor = socket(AF_UNIX, CInt(type.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard withUnixAddress(of: path, { bind(descriptor, $0, $1) }) == 0 else { throw SocketError("bind \(path)") }
+    return descriptor
+}
+
+func withUnixAddress<Result>(of path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-    let isBound = withUnsafePointer(to: &address) { pointer in
+    return withUnsafePointer(to: &address) { pointer in
         pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
         }
     }
-    guard isBound else { throw SocketError("bind \(path)") }
-    return descriptor
 }

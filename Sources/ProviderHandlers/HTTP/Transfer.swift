@@ -33,6 +33,8 @@ protocol TransferHandler: AnyObject {
     private var failure: HTTPError?
     private var lastProgress = ContinuousClock.now
     private var hasAnswer = false
+    private var hasProgressed = false
+    private var isConnected = false
 
     init(proxied: Bool) {
         // libcurl gives no handle only when memory has run out: nothing can go on then.
@@ -65,6 +67,8 @@ protocol TransferHandler: AnyObject {
         parser = HeadParser()
         failure = nil
         hasAnswer = false
+        hasProgressed = false
+        isConnected = false
         lastProgress = .now
         unsafe errorText.pointee = 0
         let headers = HeaderList(request)
@@ -94,36 +98,60 @@ protocol TransferHandler: AnyObject {
     private func drive(_ timeouts: HTTPTimeouts, _ interruption: Interruption?) throws(HTTPError) {
         var running: CInt = 1
         while true {
-            unsafe curl_multi_perform(multi, &running)
+            try check(unsafe curl_multi_perform(multi, &running))
             if let failure { throw failure }
             try handler?.receivedAllSoFar()
+            noteProgress()
             if running == 0 { return try finish() }
             if let reason = interruption?.cancellation.reason { throw .cancelled(reason) }
-            let limit = hasAnswer ? timeouts.idle : timeouts.firstByte
-            // Without a limit of ours libcurl's own timers (connect, total) still end the wait.
+            // Until then, and without a limit of ours, libcurl's own timers (connect, total) end the wait.
+            let limit = !isConnected ? nil : hasAnswer ? timeouts.idle : timeouts.firstByte
             let remaining = limit.map { $0 - (ContinuousClock.now - lastProgress) } ?? .seconds(60)
             guard remaining > .zero else { throw .timedOut(hasAnswer ? "idle" : "first byte") }
             try wait(remaining, interruption?.peer)
         }
     }
 
+    /// Restarts the clock of the limits after what libcurl and the handler have just done.
+    ///
+    /// Only now, since writing to a slow client must not count as the engine's silence; nor does connecting.
+    private func noteProgress() {
+        if !isConnected {
+            isConnected = time(CURLINFO_PRETRANSFER_TIME_T) > 0
+            hasProgressed = true
+        }
+        if hasProgressed { lastProgress = .now }
+        hasProgressed = false
+    }
+
+    /// One of libcurl's times in microseconds; 0 for what has not been reached.
+    private func time(_ info: CURLINFO) -> Int {
+        var value: curl_off_t = 0
+        unsafe ccurl_getinfo_time(easy, info, &value)
+        return Int(value)
+    }
+
     /// Waits for the connection, a wake-up or the peer's hang-up.
     private func wait(_ limit: Duration, _ peer: (any HangUpSource)?) throws(HTTPError) {
         guard let peer, let descriptor = peer.descriptor else {
-            unsafe curl_multi_poll(multi, nil, 0, limit.pollMilliseconds, nil)
-            return
+            return try check(unsafe curl_multi_poll(multi, nil, 0, limit.pollMilliseconds, nil))
         }
         guard peer.hasReadAll else {
             // What is unread makes it readable all the time, and curl_multi_poll cannot ask for a hang-up alone: it is
             // looked for between short waits.
-            unsafe curl_multi_poll(multi, nil, 0, min(limit, Self.hangUpInterval).pollMilliseconds, nil)
+            try check(unsafe curl_multi_poll(multi, nil, 0, min(limit, Self.hangUpInterval).pollMilliseconds, nil))
             if Self.hasHungUp(descriptor) { throw .cancelled(.clientGone) }
             return
         }
         // Readable now means closed (or a record to abort).
         var waited = curl_waitfd(fd: descriptor, events: Int16(CURL_WAIT_POLLIN), revents: 0)
-        unsafe curl_multi_poll(multi, &waited, 1, limit.pollMilliseconds, nil)
+        try check(unsafe curl_multi_poll(multi, &waited, 1, limit.pollMilliseconds, nil))
         if waited.revents != 0 { throw .cancelled(.clientGone) }
+    }
+
+    /// What goes wrong here goes wrong again at once: without an end it would spin.
+    private func check(_ code: CURLMcode) throws(HTTPError) {
+        if code != CURLM_OK { throw .broken(unsafe String(cString: curl_multi_strerror(code))) }
     }
 
     /// Half of the 100 ms in which a client that leaves has to be noticed.
@@ -148,9 +176,7 @@ protocol TransferHandler: AnyObject {
             CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
             throw .unreachable(cause)
         case CURLE_OPERATION_TIMEDOUT:
-            var connected: curl_off_t = 0
-            unsafe ccurl_getinfo_time(easy, CURLINFO_CONNECT_TIME_T, &connected)
-            throw .timedOut(connected == 0 ? "connect" : "total")
+            throw .timedOut(time(CURLINFO_PRETRANSFER_TIME_T) == 0 ? "connect" : "total")
         default:
             throw .broken(cause)
         }
@@ -197,8 +223,7 @@ extension Transfer {
     private func attempt(_ step: () throws(HTTPError) -> Void) -> Bool {
         do throws(HTTPError) {
             try step()
-            // Taken after the step: writing to a slow client must not count as the engine's silence.
-            lastProgress = .now
+            hasProgressed = true
             return true
         } catch {
             failure = error
@@ -207,8 +232,9 @@ extension Transfer {
     }
 
     private func receive(headerLine line: RawSpan) throws(HTTPError) {
+        guard let head = parser.add(line) else { return }
         hasAnswer = true
-        if let head = parser.add(line) { try handler?.receive(head: head) }
+        try handler?.receive(head: head)
     }
 
     private func receive(body: RawSpan) throws(HTTPError) {
@@ -219,6 +245,11 @@ extension Transfer {
 // MARK: - libcurl's options
 
 extension Transfer {
+    /// How long a kept connection may have been idle to be used again, in seconds; libcurl's default.
+    private static let maxIdle = 118
+    /// The same for a streamed body, which cannot be sent twice: no engine closes a connection so soon.
+    private static let maxIdleOfStream = 1
+
     private func setConstantOptions(proxied: Bool) {
         setCallbacks()
         unsafe ccurl_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
@@ -228,6 +259,10 @@ extension Transfer {
         unsafe ccurl_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         unsafe ccurl_setopt_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         unsafe ccurl_setopt_long(easy, CURLOPT_FOLLOWLOCATION, 0)
+        // A proxy's answer to CONNECT would be taken for the server's.
+        unsafe ccurl_setopt_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        // A name look-up that hangs is left behind instead of waited for when its transfer is given up.
+        unsafe ccurl_setopt_long(easy, CURLOPT_QUICK_EXIT, 1)
         unsafe ccurl_setopt_long(easy, CURLOPT_BUFFERSIZE, 65_536)
         unsafe ccurl_setopt_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 65_536)
         if !proxied { unsafe ccurl_setopt_string(easy, CURLOPT_PROXY, "") }
@@ -238,23 +273,24 @@ extension Transfer {
     private func setOptions(of request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?) {
         unsafe ccurl_setopt_string(easy, CURLOPT_URL, request.url)
         unsafe ccurl_setopt_list(easy, CURLOPT_HTTPHEADER, headers)
-        unsafe ccurl_setopt_long(easy, CURLOPT_CONNECTTIMEOUT_MS, request.timeouts.connect.milliseconds)
-        unsafe ccurl_setopt_long(easy, CURLOPT_TIMEOUT_MS, request.timeouts.total?.milliseconds ?? 0)
+        // To libcurl 0 is no limit at all, or its own default.
+        unsafe ccurl_setopt_long(easy, CURLOPT_CONNECTTIMEOUT_MS, max(1, request.timeouts.connect.milliseconds))
+        let total = request.timeouts.total.map { max(1, $0.milliseconds) } ?? 0
+        unsafe ccurl_setopt_long(easy, CURLOPT_TIMEOUT_MS, total)
         switch request.method {
         case .get: unsafe ccurl_setopt_long(easy, CURLOPT_HTTPGET, 1)
         case .post: unsafe ccurl_setopt_long(easy, CURLOPT_POST, 1)
         }
-        // A streamed body cannot be sent twice, so it never starts on a kept connection that may be dead.
-        var fresh = 0
+        var maxIdle = Self.maxIdle
         var length = -1
         switch request.body {
         case .none: length = 0
         case .bytes(let bytes): length = bytes.count
         case .stream(let known):
-            fresh = 1
+            maxIdle = Self.maxIdleOfStream
             length = known ?? -1
         }
-        unsafe ccurl_setopt_long(easy, CURLOPT_FRESH_CONNECT, fresh)
+        unsafe ccurl_setopt_long(easy, CURLOPT_MAXAGE_CONN, maxIdle)
         if request.method == .post { unsafe ccurl_setopt_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(length)) }
     }
 }

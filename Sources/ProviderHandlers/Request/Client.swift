@@ -18,26 +18,12 @@ public protocol Client: HangUpSource {
     /// Makes everything sent so far leave now.
     func flush() throws(ClientGone)
 
-    /// Ends the answer so that its reader sees it was cut off. For an answer whose end cannot carry a message.
-    func breakOff()
-}
-
-extension Client {
-    /// nginx hands over a body it has buffered at once; only a slow client of an unbuffered one can take this long.
-    private static var drainLimit: Duration { .seconds(30) }
-
-    /// Reads and drops what is left of the request body.
+    /// Reads and drops what is left of the request body, for at most about `limit`.
     ///
     /// A FastCGI socket closed with unread input is reset, and nginx then answers with a page of its own instead of
     /// ours. What cannot be read needs no answer: the client has gone.
-    func drain() {
-        guard !hasReadAll else { return }
-        var scratch = [UInt8](repeating: 0, count: RequestBody.pieceSize)
-        let deadline = ContinuousClock.now + Self.drainLimit
-        while !hasReadAll && ContinuousClock.now < deadline {
-            var span = scratch.mutableSpan
-            var bytes = unsafe span.mutableBytes
-            guard let count = try? read(into: &bytes), count > 0 else { return }
-        }
-    }
+    func drain(within limit: Duration)
+
+    /// Ends the answer so that its reader sees it was cut off. For an answer whose end cannot carry a message.
+    func breakOff()
 }

@@ -33,9 +33,13 @@ final class Exchange {
         if firstByte == nil { firstByte = ContinuousClock.now - started }
     }
 
+    /// nginx hands over a body that it has buffered at once. A slow client of an unbuffered one must not hold the thread
+    /// that others need for their refusals.
+    static let drainLimit = Duration.seconds(3)
+
     /// Sends a whole answer of our own; a HEAD gets its head only.
     func answer(_ response: (head: HTTPResponseHead, body: [UInt8])) throws(Interrupted) {
-        client.drain()
+        client.drain(within: Self.drainLimit)
         try send(response.head)
         if request.method != "HEAD" { try unsafe send(response.body.span.bytes) }
         try flush()

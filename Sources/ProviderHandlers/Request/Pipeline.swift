@@ -47,10 +47,11 @@ public struct Pipeline: Sendable {
     }
 
     private func complete(_ exchange: Exchange) throws(Interrupted) {
-        try checkSize(exchange.request)
+        let body = RequestBody(exchange.client, limit: maxBodyBytes)
+        try body.checkSize()
         try admission.withPlace { cancellation throws(Interrupted) in
             try hmac.check(exchange, cancellation)
-            try forwarder.forward(exchange, cancellation)
+            try forwarder.forward(exchange, body, cancellation)
         }
     }
 
@@ -60,13 +61,6 @@ public struct Pipeline: Sendable {
         } catch {
             throw .refused(error)
         }
-    }
-
-    /// A declared length is judged before anything is read; an undeclared one while it is.
-    private func checkSize(_ request: Request) throws(Interrupted) {
-        guard let length = request.contentLength else { return }
-        if length > maxBodyBytes { throw .refused(.bodyTooLarge(limit: maxBodyBytes)) }
-        if length == 0 { throw .refused(.emptyBody) }
     }
 
     /// What the next completion would be told.
