@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build test test-asan test-e2e lint format check-binaries clean
+.PHONY: help run build test test-asan test-e2e fuzz lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,17 +34,21 @@ test-e2e: ## test with the official Python clients and a real engine
 	@scripts/install-dependencies e2e
 	@scripts/test-e2e
 
+fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by default)
+	@scripts/install-dependencies
+	@scripts/fuzz $(RUNS)
+
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
-	swift format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
+	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
 	shellcheck scripts/* .ci/run
 
 format: ## bring the Swift code into that style
-	swift format --in-place --recursive --configuration .swift-format Sources Tests Package.swift
+	swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
 
 check-binaries: build ## check size and libraries of the release binaries
 	@scripts/install-dependencies check
 	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
 
 clean: ## remove what was built and run
-	rm -rf .build .build-asan .build-e2e .run
+	rm -rf .build .build-asan .build-e2e .build-fuzz .run

@@ -92,6 +92,6 @@ if Context.environment["PROVIDER_FUZZ"] != nil {
         .executableTarget(
             name: "provider-fuzz",
             dependencies: ["ProviderHandlers", .product(name: "Logging", package: "swift-log")],
-            path: "Fuzz", exclude: ["corpus"],
+            path: "Fuzz", exclude: ["seeds"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
 }
