@@ -7,7 +7,6 @@ import ProviderHandlers
 /// Owns the `FCGX_Request`, which must not move since its streams keep its address, and the connection.
 @safe final class FastCGIClient: Client {
     private let fcgx: UnsafeMutablePointer<FCGX_Request>
-    private let hmacParameter: String
     private let isUnixSocket: Bool
     private(set) var request = Request(method: "", path: "")
     private(set) var hasReadAll = false
@@ -15,12 +14,8 @@ import ProviderHandlers
     private var isInputBroken = false
     private(set) var descriptor: CInt?
 
-    /// - Parameters:
-    ///   - hmacHeader: the request header that carries the HMAC.
-    ///   - isUnixSocket: whether connections come over a Unix socket.
-    init(hmacHeader: String, isUnixSocket: Bool) {
-        // CGI's name for a request header (RFC 3875, 4.1.18).
-        hmacParameter = "HTTP_" + hmacHeader.uppercased().map { $0 == "-" ? "_" : $0 }
+    /// - Parameter isUnixSocket: whether connections come over a Unix socket.
+    init(isUnixSocket: Bool) {
         self.isUnixSocket = isUnixSocket
         unsafe fcgx = .allocate(capacity: 1)
         // -1: libfcgi never accepts by itself; see `open`.
@@ -34,8 +29,9 @@ import ProviderHandlers
 
     /// Takes over an accepted connection and reads the request's parameters.
     ///
+    /// - Parameter hmacParameter: the parameter that carries the HMAC; see `parameterName`.
     /// - Returns: false when it carried no usable request; the connection is closed then.
-    func open(_ connection: CInt) -> Bool {
+    func open(_ connection: CInt, hmacParameter: String) -> Bool {
         unsafe cfastcgi_adopt(fcgx, connection)
         // A connection that breaks off makes libfcgi close it and accept the next from -1, which fails at once.
         guard unsafe FCGX_Accept_r(fcgx) == 0 else { return false }
@@ -137,6 +133,11 @@ import ProviderHandlers
 // MARK: - Parameters
 
 extension FastCGIClient {
+    /// CGI's name for a request header (RFC 3875, 4.1.18).
+    static func parameterName(ofHeader header: String) -> String {
+        "HTTP_" + header.uppercased().map { $0 == "-" ? "_" : $0 }
+    }
+
     /// A CGI parameter; empty when absent.
     private func parameter(_ name: String) -> String {
         guard let value = unsafe FCGX_GetParam(name, fcgx.pointee.envp) else { return "" }

@@ -10,7 +10,8 @@ struct ProviderFCGI: ParsableCommand {
         abstract: "Serves a local inference engine to nginx over FastCGI, with GPU admission and HMAC validation.",
         discussion: """
             Listens on descriptor 0 when that is a listening socket (systemd, spawn-fcgi), else on server.socket, else \
-            on server.host and server.port. SIGTERM lets requests in flight finish; a second one cuts them.
+            on server.host and server.port. SIGTERM lets requests in flight finish; a second one cuts them. SIGHUP reads \
+            the configuration again.
 
             Exit status: 0 stopped, 1 requests were cut, 64 command line, 71 the socket broke, 73 cannot listen, 78 \
             configuration error.
@@ -24,9 +25,11 @@ struct ProviderFCGI: ParsableCommand {
     var checkConfig = false
 
     func run() throws {
+        if !checkConfig { Signals.holdReload() }
+        let source = ConfigurationSource(path: config, environment: Program.environment)
         let loaded: LoadedConfiguration
         do throws(ConfigurationError) {
-            loaded = try Configuration.load(path: config, environment: Program.environment)
+            loaded = try source.load()
         } catch {
             throw failure("\(error)", ConfigurationError.exitStatus)
         }
@@ -39,7 +42,8 @@ struct ProviderFCGI: ParsableCommand {
         Signals.prepare()
         let status: CInt
         do throws(ListenError) {
-            status = try Worker(loaded).run()
+            var worker = try Worker(loaded, from: source)
+            status = try worker.run()
         } catch {
             throw failure("\(error)", ListenError.exitStatus)
         }

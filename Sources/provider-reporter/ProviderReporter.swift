@@ -40,7 +40,7 @@ struct ProviderReporter: ParsableCommand {
             throw failure("\(error)")
         }
         let configuration = loaded.configuration
-        let logger = Logger.standardError("provider-reporter", level: configuration.log.level)
+        let logger = Logger.standardError("provider-reporter", LogSettings(configuration.log))
         for warning in loaded.warnings { logger.warning("\(warning)") }
         let reporter = Reporter(configuration, logger: logger)
         if dryRun {

@@ -14,6 +14,20 @@ public final class UnixListener: Sendable {
     deinit { close(descriptor) }
 }
 
+/// A connection to a Unix socket, as nginx makes them; for one that says nothing.
+public final class UnixConnection: Sendable {
+    private let descriptor: CInt
+
+    public init(_ path: String) throws {
+        descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard withUnixAddress(of: path, { connect(descriptor, $0, $1) }) == 0 else {
+            throw SocketError("connect to \(path)")
+        }
+    }
+
+    deinit { close(descriptor) }
+}
+
 /// The service manager's end of sd_notify(3).
 public final class NotifySocket: Sendable {
     public let path: String
@@ -28,6 +42,21 @@ public final class NotifySocket: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Blocks until the message, past others.
+    public func receive(_ message: String) throws {
+        while try receive() != message {}
+    }
+
+    /// Takes what is there now; blocks for nothing.
+    public func receiveAll() -> [String] {
+        var messages: [String] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while case let count = recv(descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT)), count >= 0 {
+            messages.append(String(decoding: buffer[..<count], as: UTF8.self))
+        }
+        return messages
+    }
 
     /// Blocks until the next message.
     public func receive() throws -> String {

@@ -78,14 +78,18 @@ public struct Pipeline: Sendable {
         let request = exchange.request
         var metadata: Logger.Metadata = [
             "id": "\(request.id)", "method": "\(request.method)", "path": "\(request.path)",
-            "status": "\(exchange.status.map { String($0) } ?? "-")", "bytes": "\(exchange.bytesSent)",
-            "ms": "\((ContinuousClock.now - exchange.started).milliseconds)",
-            "in_flight": "\(admission.inFlight)",
+            "status": Self.number(exchange.status), "bytes": Self.number(exchange.bytesSent),
+            "ms": Self.number((ContinuousClock.now - exchange.started).milliseconds),
+            "first_byte_ms": Self.number(exchange.firstByte?.milliseconds),
+            "in_flight": Self.number(admission.inFlight),
         ]
-        if let firstByte = exchange.firstByte { metadata["first_byte_ms"] = "\(firstByte.milliseconds)" }
         if let refusal = exchange.refusal { metadata["code"] = "\(refusal)" }
         if let cut = exchange.cut { metadata["cut"] = "\(cut)" }
         if let cause = exchange.cause { metadata["cause"] = "\(cause)" }
         logger.info("request", metadata: metadata)
+    }
+
+    private static func number(_ value: Int?) -> Logger.Metadata.Value {
+        value.map { .stringConvertible($0) } ?? .stringConvertible(NoValue())
     }
 }

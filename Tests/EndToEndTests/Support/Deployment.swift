@@ -16,14 +16,17 @@ final class Deployment: Sendable {
     let socket: String
     private let directory: TemporaryDirectory
 
+    private static let configurationFile = "config.yaml"
+
     /// Starts everything; the worker is ready when this returns.
     ///
     /// - Parameters:
-    ///   - settings: environment of the worker besides what connects the parts.
+    ///   - settings: environment of the worker besides what connects the parts; it overrides the file. nil takes
+    ///     a variable away.
+    ///   - configuration: contents of the worker's configuration file.
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
-
     init(
-        settings: [String: String] = [:], gpu state: FakeGPU.State? = nil,
+        settings: [String: String?] = [:], configuration: String = "", gpu state: FakeGPU.State? = nil,
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -35,8 +38,10 @@ final class Deployment: Sendable {
         gpu = try state.map { try FakeGPU($0) }
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
         environment["PROVIDER_SERVER_SOCKET"] = socket
-        environment.merge(settings) { $1 }
-        worker = try ChildProcess(try BuiltProduct.path("provider-fcgi"), environment: environment)
+        for (name, value) in settings { environment[name] = value }
+        let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
+        worker = try ChildProcess(
+            try BuiltProduct.path("provider-fcgi"), ["--config", file], environment: environment)
         nginx = try await NginxServer(workerSocket: socket, extraServerDirectives: nginxDirectives(socket))
         try await worker.waitUntilReady()
     }
@@ -48,6 +53,12 @@ final class Deployment: Sendable {
             "PROVIDER_OLLAMA_URL": engine.url, "PROVIDER_URL": central.url, "PROVIDER_API_KEY": apiKey,
             "PROVIDER_NGROK_URL": "https://example.ngrok-free.app", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
         ]
+    }
+
+    /// Gives the worker another configuration file and tells it so.
+    func reload(_ configuration: String) throws {
+        try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
+        worker.send(signal: SIGHUP)
     }
 
     // MARK: Blocking calls, for `onThread`
