@@ -41,7 +41,7 @@ fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
-	shellcheck scripts/* .ci/run
+	shellcheck scripts/* systemd/rolling-restart .ci/run
 
 format: ## bring the Swift code into that style
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
