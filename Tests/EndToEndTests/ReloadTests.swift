@@ -62,7 +62,7 @@ import Testing
             try deployment.waitUntil("both run") { deployment.engine.requests.count == 2 }
             #expect(try deployment.complete(String(repeating: "a", count: 11)).status == 200)
             try reload(deployment, "server: {max_in_flight: 2, max_body_bytes: 10}\n")
-            #expect(try deployment.complete("{}").body.contains("2 requests are in flight already"))
+            #expect(try deployment.complete("{}").body.contains("The limit of 2 requests in flight is reached"))
             #expect(try deployment.complete(String(repeating: "a", count: 11)).status == 413)
             try reload(deployment, "server: {max_in_flight: 3}\n")
             #expect(try deployment.complete("{}").status == 200)
@@ -205,7 +205,7 @@ import Testing
         let worker = try ChildProcess(
             try BuiltProduct.path("provider-fcgi"),
             environment: ["PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"])
-        try await eventually("nvidia-smi runs") { gpu.hangs == 1 }
+        try await eventually("nvidia-smi runs") { gpu.hangs > 0 }
         worker.send(signal: SIGHUP)
         // Taken up once it is ready.
         try await eventually("it has been reloaded") { worker.standardError.contains("reloaded from ") }
