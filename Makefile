@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build test test-asan test-e2e fuzz lint format check-binaries clean
+.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet fuzz lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,10 @@ build: ## build the release binaries, .build/release/provider-fcgi and provider-
 	$(release) --product provider-fcgi
 	$(release) --product provider-reporter
 
+deb: build ## build the Debian package, .build/deb/provider-client_VERSION_amd64.deb, and have lintian judge it
+	@scripts/install-dependencies deb
+	@scripts/build-deb
+
 test: ## build and run all tests
 	@scripts/install-dependencies test
 	swift build --build-tests
@@ -34,6 +38,16 @@ test-e2e: ## test with the official Python clients and a real engine
 	@scripts/install-dependencies e2e
 	@scripts/test-e2e
 
+test-containers: build ## build the containers with podman and run them; needs root
+	@scripts/install-dependencies containers
+	$(release) --product provider-sandbox
+	scripts/test-containers
+
+test-fleet: build ## three machines in network namespaces behind nginx/fleet.conf; needs root
+	@scripts/install-dependencies fleet
+	$(release) --product provider-sandbox
+	scripts/test-fleet
+
 fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by default)
 	@scripts/install-dependencies
 	@scripts/fuzz $(RUNS)
@@ -41,7 +55,7 @@ fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
-	shellcheck scripts/* systemd/rolling-restart .ci/run
+	shellcheck scripts/* systemd/rolling-restart .ci/run debian/provider-client.p*
 
 format: ## bring the Swift code into that style
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
