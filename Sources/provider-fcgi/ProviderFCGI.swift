@@ -47,7 +47,8 @@ struct ProviderFCGI: ParsableCommand {
         } catch {
             throw failure("\(error)", ListenError.exitStatus)
         }
-        throw ExitCode(status)
+        // Threads that were cut may still be inside a library, whose clean-up at exit would pull the ground from under them.
+        if status != 0 { _exit(status) }
     }
 
     private func failure(_ message: String, _ status: CInt) -> ExitCode {

@@ -99,7 +99,7 @@ final class WorkerThreads: Sendable {
 
     // MARK: One thread
 
-    private func run() {
+    fileprivate func run() {
         let client = FastCGIClient(isUnixSocket: listener.isUnixSocket)
         while let (connection, service) = nextConnection() {
             guard client.open(connection, hmacParameter: service.hmacParameter) else { continue }
@@ -187,10 +187,6 @@ final class WorkerThreads: Sendable {
 /// A free function: a closure formed in main-actor code would trap on a thread of its own.
 private func workerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context = unsafe context else { return nil }
-    unsafe Unmanaged<WorkerThreads>.fromOpaque(context).takeRetainedValue().serve()
+    unsafe Unmanaged<WorkerThreads>.fromOpaque(context).takeRetainedValue().run()
     return nil
-}
-
-extension WorkerThreads {
-    fileprivate func serve() { run() }
 }

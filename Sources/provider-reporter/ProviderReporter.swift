@@ -33,6 +33,9 @@ struct ProviderReporter: ParsableCommand {
     }
 
     func run() throws {
+        // A connection that central has closed is an error of the transfer, not the end of the process: OpenSSL writes
+        // without MSG_NOSIGNAL.
+        signal(SIGPIPE, SIG_IGN)
         let loaded: LoadedConfiguration
         do throws(ConfigurationError) {
             loaded = try Configuration.load(path: config, environment: Program.environment)
