@@ -8,7 +8,7 @@ struct SamplerStateTests {
     private let sample = GPUSample(
         gpus: [
             GPU(productName: "A", uuid: "GPU-a", utilization: 1, memoryTotal: 10),
-            GPU(productName: "B", uuid: "GPU-b", isMIG: true),
+            GPU(index: 1, productName: "B", uuid: "GPU-b", isMIG: true),
         ], driverVersion: "1.2", cudaVersion: "3.4", attachedGPUs: 2)
     private let missing = NvidiaSMIError.missing(program: "nvidia-smi", reason: "not found on PATH")
     private let broken = NvidiaSMIError.noSample(.noDocument(words: "Driver gone"), .exited(9))
