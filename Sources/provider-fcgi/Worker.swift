@@ -28,7 +28,7 @@ struct Worker {
         let engine = HTTPClient(proxied: false)
         let agent = HTTPClient(proxied: false)
         let outside = HTTPClient(proxied: true)
-        let sampler = GPUSampler(reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
+        let sampler = GPUSampler(configuration.gpu, nvml: NVMLFeed(configuration.gpu), logger: logger)
         self.sampler = sampler
         let admission = Admission(limit: configuration.server.maxInFlight) {
             BusyRule.verdict(sampler.status, configuration.gpu)

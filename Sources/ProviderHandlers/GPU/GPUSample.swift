@@ -1,5 +1,5 @@
 /// One GPU as its driver tells of it; what it does not tell is nil.
-public struct GPU: Sendable, Equatable {
+public struct GPU: Sendable, Equatable, Codable {
     /// Position among all GPUs of the machine, from 0, also when only some are selected.
     var index = 0
     var productName: String?
@@ -24,7 +24,7 @@ public struct GPU: Sendable, Equatable {
 }
 
 /// One instance of a GPU that is split (Multi-Instance GPU); it tells no utilization.
-struct MIGDevice: Sendable, Equatable {
+struct MIGDevice: Sendable, Equatable, Codable {
     /// Position within its GPU.
     var index: Int?
     /// nvidia-smi's documents mostly leave it out; NVML tells it.
@@ -38,7 +38,7 @@ struct MIGDevice: Sendable, Equatable {
 }
 
 /// What one look at the GPUs told.
-public struct GPUSample: Sendable, Equatable {
+public struct GPUSample: Sendable, Equatable, Codable {
     /// In nvidia-smi's order, which is that of the PCI addresses.
     var gpus: [GPU]
     var driverVersion: String?
@@ -46,6 +46,14 @@ public struct GPUSample: Sendable, Equatable {
     var cudaVersion: String?
     /// How many GPUs nvidia-smi counts itself; can differ from those it lists.
     var attachedGPUs: Int?
+    var origin = Origin.nvidiaSMI
+
+    /// Who told it; the raw value is the name in messages.
+    enum Origin: String, Sendable, Codable {
+        case nvidiaSMI = "nvidia-smi"
+        case nvml = "NVML"
+        case amdgpu
+    }
 }
 
 /// What is known of this machine's GPUs at a moment.

@@ -4,48 +4,65 @@ import Synchronization
 
 /// Samples the GPUs in the background, so that a request only ever reads memory.
 ///
-/// One run of nvidia-smi at a time, on Swift's pool, which it never blocks. It has to be stopped: until then the
-/// sampling keeps the sampler alive, though never the process.
+/// Either by NVML, from a child process that speaks by itself, or by running nvidia-smi, one run at a time; while NVML
+/// works, nvidia-smi runs only for the details. All on Swift's pool, which it never blocks. It has to be stopped: until
+/// then the sampling keeps the sampler alive, though never the process.
 public final class GPUSampler: Sendable {
     /// What a run may take over its limit before it counts as hanging: starting and reaping a child takes time too.
     private static let grace = Duration.milliseconds(500)
     /// However long a run takes, the next begins after this much, unless the interval is longer.
     private static let maxCourtesy = Duration.seconds(5)
+    /// Between two runs of nvidia-smi for the details alone, unless somebody wants to see them.
+    private static let detailInterval = Duration.seconds(30)
 
     private let reader: NvidiaSMI
+    private let nvml: NVMLFeed?
     private let configuration: Configuration.GPU
     private let logger: Logger
     private let hangLimit: Duration
     private let state: Mutex<SamplerState>
-    private let task = Mutex<Task<Void, Never>?>(nil)
+    private let tasks = Mutex<[Task<Void, Never>]>([])
     private let firstOutcome = DispatchSemaphore(value: 0)
+    private let pause = Pause()
 
-    public convenience init(reader: NvidiaSMI, configuration: Configuration.GPU, logger: Logger) {
-        self.init(reader: reader, configuration: configuration, logger: logger, hangLimit: reader.limit + Self.grace)
+    /// - Parameter nvml: nil to run nvidia-smi alone, for a process that wants to know once.
+    public convenience init(_ configuration: Configuration.GPU, nvml: NVMLFeed?, logger: Logger) {
+        self.init(reader: NvidiaSMI(configuration), nvml: nvml, configuration: configuration, logger: logger)
     }
 
-    /// - Parameter hangLimit: how long a run may take before it counts as hanging.
-    init(reader: NvidiaSMI, configuration: Configuration.GPU, logger: Logger, hangLimit: Duration) {
+    /// - Parameter hangLimit: how long a run may take before it counts as hanging; nil for a little more than it may last.
+    init(
+        reader: NvidiaSMI, nvml: NVMLFeed? = nil, configuration: Configuration.GPU, logger: Logger,
+        hangLimit: Duration? = nil
+    ) {
         self.reader = reader
+        self.nvml = configuration.source == .nvidiaSMI ? nil : nvml
         self.configuration = configuration
         self.logger = logger
-        self.hangLimit = hangLimit
+        self.hangLimit = hangLimit ?? reader.limit + Self.grace
+        var configuration = configuration
+        if nvml == nil { configuration.source = .nvidiaSMI }
         state = Mutex(SamplerState(configuration, isPath: reader.isPath))
     }
 
     /// Begins to sample; once per sampler.
     public func start() {
-        task.withLock { task in
-            guard task == nil else { return }
-            task = Task { await sampleUntilCancelled() }
+        tasks.withLock { tasks in
+            guard tasks.isEmpty else { return }
+            tasks.append(Task { await sampleUntilCancelled() })
+            guard let nvml else { return }
+            tasks.append(Task { await nvml.run { [self] word in take(word) } })
         }
     }
 
     /// Ends the sampling, and a run that is under way, without waiting for it.
     public func stop() {
-        task.withLock { $0?.cancel() }
-        // The task would see to it, but the process may exit before it gets to.
+        tasks.withLock { tasks in
+            for task in tasks { task.cancel() }
+        }
+        // The tasks would see to it, but the process may exit before they get to.
         reader.stop()
+        nvml?.stop()
     }
 
     /// Blocks the calling thread until something has come of the first run, or `timeout` is over.
@@ -60,6 +77,16 @@ public final class GPUSampler: Sendable {
     /// Computed when it is read: a newest sample that has grown too old is unknown, also when nothing runs any more.
     public var status: GPUStatus {
         state.withLock { $0.status(at: .now) }
+    }
+
+    /// What is known now, and the number of the sample that it is known of.
+    public var reading: (status: GPUStatus, sample: UInt64) {
+        state.withLock { ($0.status(at: .now), $0.samples) }
+    }
+
+    /// Asks for details of this moment, which will be there soon; waits for nothing.
+    public func refresh() {
+        pause.cut()
     }
 
     /// The time between two runs: the interval, but nine times the last run if longer, so that nvidia-smi, which is slow
@@ -82,28 +109,35 @@ public final class GPUSampler: Sendable {
             watchdog.cancel()
             // What comes of a run that stop() has ended says nothing about the GPUs.
             guard !Task.isCancelled else { return }
-            note { $0.end(result, at: .now) }
-            let pause = Self.pause(afterRunOf: ContinuousClock.now - started, interval: configuration.sampleInterval)
-            // Throws when cancelled, as the loop is then.
-            try? await Task.sleep(for: pause)
+            note { [$0.end(result, at: .now)].compactMap(\.self) }
+            let shortest = Self.pause(
+                afterRunOf: ContinuousClock.now - started, interval: configuration.sampleInterval)
+            let isForDetails = state.withLock { $0.needsOnlyDetails(at: .now) }
+            await pause.wait(shortest, longest: isForDetails ? max(shortest, Self.detailInterval) : shortest)
         }
+    }
+
+    private func take(_ word: NVMLWord) {
+        note { $0.take(word, at: .now) }
+        // nvidia-smi takes over at once.
+        if !state.withLock({ $0.needsOnlyDetails(at: .now) }) { pause.cut() }
     }
 
     /// Speaks up when a run is not over in time, which only one whose child cannot be killed is not.
     private func watch(_ run: Int) async {
         guard (try? await Task.sleep(for: hangLimit)) != nil else { return }
-        note { $0.hang(run: run, at: .now) }
+        note { [$0.hang(run: run, at: .now)].compactMap(\.self) }
     }
 
-    private func note(_ change: (inout SamplerState) -> SamplerState.Announcement?) {
-        let (announcement, isFirst) = state.withLock { state in
+    private func note(_ change: (inout SamplerState) -> [SamplerState.Announcement]) {
+        let (announcements, isFirst) = state.withLock { state in
             let isFirst = state.isFirst
             return (change(&state), isFirst && !state.isFirst)
         }
-        if let announcement {
+        for announcement in announcements {
             logger.log(level: announcement.isProblem ? .warning : .info, "\(announcement.text)")
         }
-        // After the line: whoever waits says next that all is ready.
+        // After the lines: whoever waits says next that all is ready.
         if isFirst { firstOutcome.signal() }
     }
 }

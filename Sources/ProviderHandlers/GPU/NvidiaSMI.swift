@@ -13,8 +13,7 @@ public struct NvidiaSMI: Sendable {
     ///   - limits: shorter ones let a test be quick.
     init(_ configuration: Configuration.GPU, environment: [String: String], limits: LimitedProcess.Limits) {
         program = configuration.nvidiaSMI
-        // Ours holds the API key, which is nobody else's business.
-        self.environment = environment.filter { !$0.key.hasPrefix("PROVIDER_") }
+        self.environment = Program.forOthers(environment)
         child = LimitedProcess(limits: limits)
     }
 
