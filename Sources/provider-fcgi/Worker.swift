@@ -30,8 +30,10 @@ struct Worker {
         let outside = HTTPClient(proxied: true)
         let sampler = GPUSampler(configuration.gpu, nvml: NVMLFeed(configuration.gpu), logger: logger)
         self.sampler = sampler
-        let admission = Admission(limit: configuration.server.maxInFlight) {
-            BusyRule.verdict(sampler.status, configuration.gpu)
+        let admission = Admission(
+            limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample
+        ) {
+            sampler.reading
         }
         self.admission = admission
         let pipeline = Pipeline(
@@ -47,7 +49,7 @@ struct Worker {
                     models: EngineModels(http: engine, engine: configuration.ollama),
                     tunnel: Tunnel(http: agent, ngrok: configuration.ngrok, logger: logger),
                     configuration: configuration),
-                gpu: { sampler.status }, inFlight: { admission.inFlight }),
+                gpu: { sampler.status }, willCollect: { sampler.refresh() }, inFlight: { admission.inFlight }),
             logger: logger)
         listener = try Listener(configuration.server)
         threads = WorkerThreads(listener, pipeline, configuration: configuration, logger: logger)

@@ -43,6 +43,23 @@ import Testing
         }
     }
 
+    /// The library gives out no further sample: what gets in gets in by the ones there are.
+    @Test func aBurstBetweenTwoSamples() async throws {
+        let fake = try FakeNVML("gpu0.utilization 0\nallow 2")
+        let deployment = try await deploy(
+            fake, settings: ["PROVIDER_GPU_ADMIT_PER_SAMPLE": "2", "PROVIDER_GPU_MAX_SAMPLE_AGE": "3600"])
+        try await onThread {
+            try deployment.waitUntil("two samples") { fake.samples == 2 }
+            // At a utilization of 0 nothing else makes it busy.
+            try deployment.waitUntil("both are used up") {
+                _ = try deployment.complete()
+                return try deployment.fetch("GET", "/busy").body == #"{"busy":true,"reason":"gpu_busy"}"#
+            }
+            try fake.set("gpu0.utilization 0\nallow 1000000")
+            try deployment.waitUntil("the next sample") { try deployment.complete().status == 200 }
+        }
+    }
+
     @Test func theReportHasTheNumbersOfNVMLAndTheDetailsOfNvidiaSMI() async throws {
         let fake = try FakeNVML("gpu0.utilization 77\ngpu0.uuid GPU-00000000-1111-2222-3333-444444444444\ngpu0.used 99")
         let deployment = try await deploy(fake, gpu: .utilization("1 %"))

@@ -11,12 +11,18 @@ struct GPUJudge {
     private let devices: [String]
     /// The GPUs seen since the start, by UUID: one that is missing later has not been taken out by anybody but has failed.
     private var seen: [String: String] = [:]
+    private var isOfAMD = false
 
     init(devices: [String]) {
         self.devices = devices
     }
 
     mutating func judge(_ sample: GPUSample) -> Judged {
+        // A driver of NVIDIA's that turns up later takes the place of AMD's, which has lost nothing by it.
+        if isOfAMD != (sample.origin == .amdgpu) {
+            isOfAMD.toggle()
+            seen = [:]
+        }
         let (selected, absent) = sample.selecting(devices)
         var judged = Judged(selected: selected, all: sample)
         if !absent.isEmpty {

@@ -17,6 +17,7 @@ public final class GPUSampler: Sendable {
 
     private let reader: NvidiaSMI
     private let nvml: NVMLFeed?
+    private let amd: AMDGPU?
     private let configuration: Configuration.GPU
     private let logger: Logger
     private let hangLimit: Duration
@@ -27,16 +28,19 @@ public final class GPUSampler: Sendable {
 
     /// - Parameter nvml: nil to run nvidia-smi alone, for a process that wants to know once.
     public convenience init(_ configuration: Configuration.GPU, nvml: NVMLFeed?, logger: Logger) {
-        self.init(reader: NvidiaSMI(configuration), nvml: nvml, configuration: configuration, logger: logger)
+        self.init(
+            reader: NvidiaSMI(configuration), nvml: nvml, amd: AMDGPU(), configuration: configuration, logger: logger)
     }
 
     /// - Parameter hangLimit: how long a run may take before it counts as hanging; nil for a little more than it may last.
     init(
-        reader: NvidiaSMI, nvml: NVMLFeed? = nil, configuration: Configuration.GPU, logger: Logger,
+        reader: NvidiaSMI, nvml: NVMLFeed? = nil, amd: AMDGPU? = nil, configuration: Configuration.GPU, logger: Logger,
         hangLimit: Duration? = nil
     ) {
         self.reader = reader
         self.nvml = configuration.source == .nvidiaSMI ? nil : nvml
+        // One named in the configuration is looked for alone.
+        self.amd = configuration.source == .auto && !reader.isPath ? amd : nil
         self.configuration = configuration
         self.logger = logger
         self.hangLimit = hangLimit ?? reader.limit + Self.grace
@@ -79,9 +83,11 @@ public final class GPUSampler: Sendable {
         state.withLock { $0.status(at: .now) }
     }
 
-    /// What is known now, and the number of the sample that it is known of.
-    public var reading: (status: GPUStatus, sample: UInt64) {
-        state.withLock { ($0.status(at: .now), $0.samples) }
+    /// The verdict now, and the number of the sample that it is on.
+    public var reading: Admission.Reading {
+        let (status, sample) = state.withLock { ($0.status(at: .now), $0.samples) }
+        let isKnown = if case .known = status { true } else { false }
+        return (BusyRule.verdict(status, configuration), isKnown ? sample : nil)
     }
 
     /// Asks for details of this moment, which will be there soon; waits for nothing.
@@ -102,7 +108,7 @@ public final class GPUSampler: Sendable {
             let watchdog = Task { await watch(run) }
             let result: Result<GPUSample, NvidiaSMIError>
             do throws(NvidiaSMIError) {
-                result = .success(try await reader.read())
+                result = .success(try await read())
             } catch {
                 result = .failure(error)
             }
@@ -114,6 +120,17 @@ public final class GPUSampler: Sendable {
                 afterRunOf: ContinuousClock.now - started, interval: configuration.sampleInterval)
             let isForDetails = state.withLock { $0.needsOnlyDetails(at: .now) }
             await pause.wait(shortest, longest: isForDetails ? max(shortest, Self.detailInterval) : shortest)
+        }
+    }
+
+    /// The NVIDIA GPUs; those of AMD only where there are none, since beside one they mostly are a part of the processor
+    /// that draws the screen.
+    private func read() async throws(NvidiaSMIError) -> GPUSample {
+        do throws(NvidiaSMIError) {
+            return try await reader.read()
+        } catch {
+            guard case .missing = error, let sample = await amd?.read() else { throw error }
+            return sample
         }
     }
 

@@ -13,6 +13,8 @@ struct NvidiaSMIState {
     private var outcome = Outcome.none
     /// Once nvidia-smi has been there, its absence is a failure.
     private var hasBeenThere = false
+    /// Once there were GPUs of AMD's in its place, so is theirs.
+    private var hadAMD = false
     private var runStarted: ContinuousClock.Instant?
     private var runs = 0
     /// When the run began that the outcome is of.
@@ -56,13 +58,15 @@ struct NvidiaSMIState {
         asOf = runStarted ?? now
         runStarted = nil
         switch result {
+        case .failure(.missing) where hadAMD: outcome = .failure("no GPU with the amdgpu driver is left")
         case .failure(.missing(let program, let reason)) where !isPath && !hasBeenThere:
             outcome = .absent("\(program): \(reason)")
         case .failure(let error):
             if case .missing = error {} else { hasBeenThere = true }
             outcome = .failure("\(error)")
         case .success(let sample):
-            hasBeenThere = true
+            hadAMD = sample.origin == .amdgpu
+            if !hadAMD { hasBeenThere = true }
             let judged = judge.judge(sample)
             last = (judged, now)
             outcome = judged.problem.map { .failure($0) } ?? .sample(judged, at: now)
@@ -74,10 +78,22 @@ struct NvidiaSMIState {
     /// - Returns: false when it is over by now.
     mutating func hang(run: Int, at now: ContinuousClock.Instant) -> Bool {
         guard run == runs && runStarted != nil else { return false }
-        hasBeenThere = true
         asOf = now
-        outcome = .failure("\(NvidiaSMIError.unkillable)")
+        if hadAMD {
+            outcome = .failure("the amdgpu driver does not answer")
+        } else {
+            hasBeenThere = true
+            outcome = .failure("\(NvidiaSMIError.unkillable)")
+        }
         return true
+    }
+
+    /// NVML has shown GPUs of NVIDIA's: those of AMD's no longer count.
+    mutating func forgetAMD() {
+        guard hadAMD else { return }
+        hadAMD = false
+        last = nil
+        outcome = .absent("nvidia-smi: not found")
     }
 
     /// A sample grows old without anybody doing anything.

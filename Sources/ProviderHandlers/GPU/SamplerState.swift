@@ -53,6 +53,10 @@ struct SamplerState {
     mutating func end(
         _ result: Result<GPUSample, NvidiaSMIError>, at now: ContinuousClock.Instant
     ) -> Announcement? {
+        var result = result
+        if case .success(let sample) = result, sample.origin == .amdgpu, nvml.last != nil {
+            result = .failure(.missing(program: "nvidia-smi", reason: "not found"))
+        }
         nvidiaSMI.end(result, &judge, at: now)
         if nvidiaSMI.isKnown && source != .nvml && !needsOnlyDetails(at: now) { samples += 1 }
         return announce(at: now)
@@ -65,6 +69,7 @@ struct SamplerState {
 
     /// Notes a word of NVML's.
     mutating func take(_ word: NVMLWord, at now: ContinuousClock.Instant) -> [Announcement] {
+        if case .sample = word { nvidiaSMI.forgetAMD() }
         nvml.take(word, &judge, details: nvidiaSMI.last, at: now)
         if case .sample = word { samples += 1 }
         return [announceSource(), announce(at: now)].compactMap(\.self)

@@ -18,19 +18,22 @@ public final class HealthCheck: Sendable {
 
     private let collector: ReportCollector
     private let gpu: @Sendable () -> GPUStatus
+    private let willCollect: @Sendable () -> Void
     private let inFlight: @Sendable () -> Int
     private let state = Mutex(State())
     private let collection = DispatchGroup()
 
     /// - Parameters:
-    ///   - gpu: the newest GPU state.
+    ///   - gpu: the newest GPU state; must not wait.
+    ///   - willCollect: called ahead of a collection, so that what it sets off is seen in the next one, if not in this.
     ///   - inFlight: completions that run.
     public init(
         collector: ReportCollector, gpu: @escaping @Sendable () -> GPUStatus,
-        inFlight: @escaping @Sendable () -> Int
+        willCollect: @escaping @Sendable () -> Void = {}, inFlight: @escaping @Sendable () -> Int
     ) {
         self.collector = collector
         self.gpu = gpu
+        self.willCollect = willCollect
         self.inFlight = inFlight
     }
 
@@ -56,6 +59,7 @@ public final class HealthCheck: Sendable {
     }
 
     private func collect() {
+        willCollect()
         let report = collector.collect(gpu, inFlight: inFlight())
         let answer = JSONAnswer.make(status: report.errors == nil ? 200 : 503, report)
         state.withLock { state in

@@ -4,21 +4,31 @@ import Synchronization
 ///
 /// Check and count are one step under one lock, so that two requests at the same moment cannot both take the last place.
 public final class Admission: Sendable {
+    /// The verdict on a GPU sample, and the sample's number; nil where there is none, as on a machine without GPUs.
+    public typealias Reading = (verdict: BusyVerdict, sample: UInt64?)
+
     private struct State {
         var nextID: UInt64 = 0
         var inFlight: [UInt64: Cancellation] = [:]
         var isClosed = false
+        /// The newest sample that let a completion in, and how many it did.
+        var sample: UInt64?
+        var admitted = 0
     }
 
     private let state = Mutex(State())
     private let limit: Int
-    private let gpu: @Sendable () -> BusyVerdict
+    private let perSample: Int
+    private let gpu: @Sendable () -> Reading
 
     /// - Parameters:
     ///   - limit: completions that may run at once.
+    ///   - perSample: completions that one GPU sample lets in, since it shows nothing of those that came after it; 0 is no
+    ///     limit.
     ///   - gpu: the verdict on the newest sample; called for every request, so it must be cheap.
-    public init(limit: Int, gpu: @escaping @Sendable () -> BusyVerdict) {
+    public init(limit: Int, perSample: Int, gpu: @escaping @Sendable () -> Reading) {
         self.limit = limit
+        self.perSample = perSample
         self.gpu = gpu
     }
 
@@ -30,9 +40,15 @@ public final class Admission: Sendable {
     ///
     /// - Throws: the refusal when there is none; or what `body` throws.
     func withPlace<Result>(_ body: (Cancellation) throws(Interrupted) -> Result) throws(Interrupted) -> Result {
-        let verdict = gpu()
+        let reading = gpu()
         let admitted: Swift.Result<(id: UInt64, cancellation: Cancellation), Refusal> = state.withLock { state in
-            if let refusal = refusal(verdict, inFlight: state.inFlight.count) { return .failure(refusal) }
+            if let refusal = refusal(reading, state) { return .failure(refusal) }
+            if let sample = reading.sample {
+                // Of two requests the one with the older reading may come second.
+                let isNew = state.sample.map { sample > $0 } ?? true
+                state.sample = isNew ? sample : state.sample
+                state.admitted = isNew ? 1 : state.admitted + 1
+            }
             let cancellation = Cancellation()
             // The time to drain passed between the accept and here.
             if state.isClosed { cancellation.cancel(.shutdown) }
@@ -50,8 +66,8 @@ public final class Admission: Sendable {
 
     /// What the next completion would be told; nil when it would be let in.
     var refusal: Refusal? {
-        let verdict = gpu()
-        return state.withLock { refusal(verdict, inFlight: $0.inFlight.count) }
+        let reading = gpu()
+        return state.withLock { refusal(reading, $0) }
     }
 
     /// Cuts every completion that runs and every one that still starts.
@@ -63,14 +79,23 @@ public final class Admission: Sendable {
         for cancellation in running { cancellation.cancel(.shutdown) }
     }
 
-    private func refusal(_ verdict: BusyVerdict, inFlight: Int) -> Refusal? {
-        switch verdict {
-        case .busy: .gpuBusy
-        case .unknown: .gpuUnknown
+    private func refusal(_ reading: Reading, _ state: borrowing State) -> Refusal? {
+        let inFlight = state.inFlight.count
+        switch reading.verdict {
+        case .busy: return .gpuBusy
+        case .unknown: return .gpuUnknown
         // No GPU tells its utilization: what we know of its load is what we put on it ourselves.
-        case .unreadable where inFlight > 0: .gpuBusy
-        case .idle, .unreadable: inFlight < limit ? nil : .tooManyInFlight(limit: limit)
+        case .unreadable where inFlight > 0: return .gpuBusy
+        case .idle, .unreadable:
+            guard inFlight < limit else { return .tooManyInFlight(limit: limit) }
+            return isUsedUp(reading.sample, state) ? .gpuBusy : nil
         }
+    }
+
+    /// Whether the sample has let in as many as it may.
+    private func isUsedUp(_ sample: UInt64?, _ state: borrowing State) -> Bool {
+        guard perSample > 0, let sample, let newest = state.sample, sample <= newest else { return false }
+        return state.admitted >= perSample
     }
 }
 

@@ -9,13 +9,15 @@ struct NVMLSamplerTests {
     private let log = RecordingLog()
 
     private func withSampler(
-        _ fake: FakeNVML, _ nvidiaSMI: FakeNvidiaSMI, _ change: (inout Configuration.GPU) -> Void = { _ in },
-        timing: NVMLFeed.Timing = FeedFixture.patient, _ body: (GPUSampler, Configuration.GPU) async throws -> Void
+        _ fake: FakeNVML, _ nvidiaSMI: FakeNvidiaSMI, devices: [String] = [],
+        source: Configuration.GPUSource = .auto, timing: NVMLFeed.Timing = FeedFixture.patient,
+        _ body: (GPUSampler, Configuration.GPU) async throws -> Void
     ) async throws {
         var configuration = Configuration.GPU()
         configuration.sampleInterval = .milliseconds(1)
         configuration.maxSampleAge = .seconds(600)
-        change(&configuration)
+        configuration.devices = devices
+        configuration.source = source
         let feed = NVMLFeed(
             program: try BuiltProduct.path("provider-fcgi"), environment: fake.environment, timing: timing)
         let sampler = GPUSampler(
@@ -105,7 +107,7 @@ struct NVMLSamplerTests {
     func devices(_ devices: [String]) async throws {
         let fake = try FakeNVML(
             "count 2\ngpu0.utilization 100\ngpu1.mig 1\ngpu1.utilization !3\ngpu1.mig2.exists 0\ngpu1.mig2.uuid MIG-b")
-        try await withSampler(fake, try FakeNvidiaSMI(), { $0.devices = devices }) { sampler, configuration in
+        try await withSampler(fake, try FakeNvidiaSMI(), devices: devices) { sampler, configuration in
             try await eventually("known") { known(sampler) != nil }
             #expect(known(sampler)?.index == 1)
             #expect(known(sampler)?.migDevices.map(\.uuid) == ["MIG-b"])
@@ -117,7 +119,7 @@ struct NVMLSamplerTests {
     func onlyNvidiaSMI() async throws {
         let fake = try FakeNVML("gpu0.utilization 77")
         let nvidiaSMI = try FakeNvidiaSMI(FakeNvidiaSMI.printing(Self.document))
-        try await withSampler(fake, nvidiaSMI, { $0.source = .nvidiaSMI }) { sampler, _ in
+        try await withSampler(fake, nvidiaSMI, source: .nvidiaSMI) { sampler, _ in
             try await eventually("many runs") { nvidiaSMI.runs > 10 }
             #expect(known(sampler)?.utilization == 1)
             #expect(fake.starts == 0)
