@@ -20,7 +20,7 @@ let package = Package(
         .executable(name: "provider-fcgi", targets: ["provider-fcgi"]),
         .executable(name: "provider-reporter", targets: ["provider-reporter"]),
         // For the tests: the library that they put in the place of NVIDIA's.
-        .library(name: "nvidia-ml", type: .dynamic, targets: ["FakeNVML"]),
+        .library(name: "FakeNVML", type: .dynamic, targets: ["FakeNVML"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -69,6 +69,12 @@ import Testing
                 return body.contains(#""utilization":77"#) && body.contains(#""memory_used":99"#)
                     && body.contains(#""temperature":40"#)
             }
+            // By itself nvidia-smi runs every 30 s, twice at most until this gives up.
+            let runs = deployment.gpu?.runs ?? 0
+            try deployment.waitUntil("each look asks for details") {
+                _ = try deployment.fetch("GET", "/health")
+                return (deployment.gpu?.runs ?? 0) > runs + 3
+            }
         }
     }
 

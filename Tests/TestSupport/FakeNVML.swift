@@ -15,7 +15,11 @@ public final class FakeNVML: Sendable {
 
     /// The variables with which a program finds it, and no other.
     public var environment: [String: String] {
-        ["LD_LIBRARY_PATH": directory.path, "FAKE_NVML": script]
+        [
+            "LD_LIBRARY_PATH": directory.path, "FAKE_NVML": script,
+            // A crash has to look like one under AddressSanitizer too, and leaks are looked for elsewhere.
+            "ASAN_OPTIONS": "handle_segv=0:detect_leaks=0",
+        ]
     }
 
     /// Changes what the next calls answer.
@@ -26,7 +30,7 @@ public final class FakeNVML: Sendable {
     /// - Parameter library: what takes its place; nil for the fake one itself.
     public func install(_ library: String? = nil) throws {
         try FileManager.default.createSymbolicLink(
-            atPath: link, withDestinationPath: library ?? BuiltProduct.path("libnvidia-ml.so"))
+            atPath: link, withDestinationPath: library ?? BuiltProduct.path("libFakeNVML.so"))
     }
 
     public func remove() throws {

@@ -58,10 +58,11 @@ public struct GPUSample: Sendable, Equatable, Codable {
 
 /// What is known of this machine's GPUs at a moment.
 public enum GPUStatus: Sendable, Equatable {
-    /// There has been no nvidia-smi since the start: a machine without NVIDIA GPUs.
+    /// Neither NVML nor nvidia-smi nor the amdgpu driver has shown a GPU since the start: a CPU machine.
     case absent
     /// The newest sample, narrowed to the GPUs that `gpu.devices` selects.
     case known(GPUSample)
-    /// nvidia-smi fails or hangs, or the newest sample is too old; `last` is the last that was taken, narrowed too.
+    /// A GPU is in trouble or gone, its driver fails or hangs, or the newest sample is too old; `last` is the last that was
+    /// taken, narrowed too.
     case unknown(reason: String, last: GPUSample?)
 }

@@ -80,7 +80,9 @@ public final class NVMLFeed: Sendable {
         do {
             // Its standard input is a pipe that ends with us.
             let result = try await Subprocess.run(
-                .path(filePath(program)), arguments: Arguments(["--nvml-probe", "\(interval)"]),
+                .path(filePath(program)),
+                arguments: Arguments(
+                    executablePathOverride: "provider-fcgi", remainingValues: ["--nvml-probe", "\(interval)"]),
                 environment: Environment(exactly: environment), platformOptions: options, input: .inputWriter,
                 output: .sequence, error: .discarded
             ) { execution in
