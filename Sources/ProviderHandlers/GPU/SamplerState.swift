@@ -121,6 +121,8 @@ struct SamplerState {
     private mutating func announceSource() -> Announcement? {
         let announcement: Announcement
         if let trouble = nvml.trouble {
+            // NVML does work: what it says of a GPU is said with the state.
+            if trouble.isVerdict { return nil }
             let rest = source == .nvml ? "" : "; nvidia-smi takes over"
             announcement = Announcement(isProblem: true, text: trouble.reason + rest)
         } else if let reason = nvml.absence {

@@ -122,13 +122,15 @@ public final class NVMLFeed: Sendable {
     private func watch(_ run: ChildRun) async {
         while true {
             let limit = run.hasSpoken ? timing.silenceLimit : timing.startLimit
-            let deadline = run.lastWord + limit
-            guard ContinuousClock.now < deadline else {
+            let now = ContinuousClock.now
+            guard now < run.lastWord + limit else {
                 run.fail("NVML has been silent for \(limit.inSeconds) s")
                 child.kill()
                 return
             }
-            guard (try? await Task.sleep(until: deadline, clock: .continuous)) != nil else { return }
+            // No longer than the shorter limit, which is the one to go by as soon as it has spoken.
+            let next = min(run.lastWord + limit, now + timing.silenceLimit)
+            guard (try? await Task.sleep(until: next, clock: .continuous)) != nil else { return }
         }
     }
 }

@@ -9,9 +9,9 @@ final class FeedFixture: Sendable {
     static let patient = NVMLFeed.Timing(
         interval: .milliseconds(5), startLimit: .seconds(600), silenceLimit: .seconds(600), pause: .milliseconds(1),
         longestPause: .milliseconds(5), missingPause: .milliseconds(5))
+    /// With as much time to begin as ever: what is short is how long it may be silent afterwards.
     static let impatient = {
         var timing = patient
-        timing.startLimit = .milliseconds(500)
         timing.silenceLimit = .milliseconds(500)
         return timing
     }()

@@ -34,15 +34,28 @@ struct NVMLFeedTests {
         _ = try await feed.sample()
     }
 
-    @Test("one that is silent is killed, and the next works", arguments: ["init", "gpu0.utilization", "gpu0.mig"])
-    func hang(_ call: String) async throws {
-        for ending in ["hang", "stop"] {
-            let fake = try FakeNVML("\(call) \(ending)")
+    @Test("one that is silent is killed, and the next works", arguments: ["hang", "stop"])
+    func hang(_ ending: String) async throws {
+        for call in ["gpu0.utilization", "gpu0.mig"] {
+            let fake = try FakeNVML("")
             let feed = try FeedFixture(fake, timing: FeedFixture.impatient)
-            try await feed.word("it is given up") { failure($0) == "NVML has been silent for 0.5 s" }
-            try fake.set("")
             _ = try await feed.sample()
+            try fake.set("\(call) \(ending)")
+            try await feed.word("it is given up") { failure($0) == "NVML has been silent for 0.5 s" }
+            try fake.set("gpu0.utilization 3")
+            _ = try await feed.sample { $0.gpus.first?.utilization == 3 }
         }
+    }
+
+    @Test("one that never says a word is killed after a time of its own", arguments: ["hang", "stop"])
+    func hangAtStart(_ ending: String) async throws {
+        let fake = try FakeNVML("init \(ending)")
+        var timing = FeedFixture.patient
+        timing.startLimit = .milliseconds(500)
+        let feed = try FeedFixture(fake, timing: timing)
+        try await feed.word("it is given up") { failure($0) == "NVML has been silent for 0.5 s" }
+        try fake.set("")
+        _ = try await feed.sample()
     }
 
     @Test("a GPU that is lost is told, and NVML initialized anew until it is back; so is a driver that was reloaded")

@@ -153,7 +153,7 @@ struct SourceChoiceTests {
         run(&state, .success(slow), at: start)
         _ = state.take(.sample(fast), at: start)
         let lines = state.take(.sample(lost), at: start + .seconds(1))
-        #expect(lines.last?.text == "GPU state unknown: GPU 0 (GPU-a): GPU is lost")
+        #expect(lines == [.init(isProblem: true, text: "GPU state unknown: GPU 0 (GPU-a): GPU is lost")])
         guard case .unknown("GPU 0 (GPU-a): GPU is lost", _?) = state.status(at: start + .seconds(1)) else {
             Issue.record("\(state.status(at: start + .seconds(1)))")
             return
