@@ -56,8 +56,8 @@ public struct Reporter: Sendable {
 
     private func collect() -> HealthReport {
         let started = ContinuousClock.now
-        let sampler = GPUSampler(
-            reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
+        // One document of nvidia-smi has all that is reported: NVML would have to be initialized for as much.
+        let sampler = GPUSampler(configuration.gpu, nvml: nil, logger: logger)
         sampler.start()
         defer { sampler.stop() }
         // The engine is asked while nvidia-smi runs. No completion runs in this process, so none is in flight.

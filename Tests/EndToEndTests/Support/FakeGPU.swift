@@ -43,7 +43,9 @@ final class FakeGPU: Sendable {
         <gpu id="00000000:01:00.0"><product_name>NVIDIA Test 4000</product_name>
         <uuid>GPU-00000000-1111-2222-3333-444444444444</uuid>
         <fb_memory_usage><total>24564 MiB</total><reserved>452 MiB</reserved><used>4 MiB</used><free>24108 MiB</free>
-        </fb_memory_usage><utilization><gpu_util>\(utilization)</gpu_util></utilization></gpu>
+        </fb_memory_usage><utilization><gpu_util>\(utilization)</gpu_util></utilization>
+        <temperature><gpu_temp>40 C</gpu_temp></temperature>
+        <gpu_power_readings><power_draw>26.84 W</power_draw></gpu_power_readings></gpu>
         </nvidia_smi_log>
         """
     }
