@@ -130,4 +130,16 @@ import Testing
         let wrong = try start(["--every", "0"]) { try $0.answer(200, "") }
         #expect(try await wrong.process.waitForExit() == .status(64))
     }
+
+    /// In a container nobody else would end what hangs.
+    @Test func aHangingNvidiaSMIGoesWithTheReporter() async throws {
+        let gpu = try FakeGPU(.hangs)
+        let run = try start(["--every", "300"], gpu: gpu) { try $0.answer(200, "") }
+        try await eventually("nvidia-smi runs") { gpu.process != nil }
+        run.process.terminate()
+        let exit = try await run.process.waitForExit()
+        #expect(exit == .status(0))
+        let process = try #require(gpu.process)
+        try await eventually("it is gone") { !isAlive(process) }
+    }
 }

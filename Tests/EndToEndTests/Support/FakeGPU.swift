@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 
 /// A machine's GPU as the worker sees it: a fake nvidia-smi on its PATH.
@@ -22,6 +23,9 @@ final class FakeGPU: Sendable {
     /// How often it has been started.
     var runs: Int { program.runs }
 
+    /// The process that hangs.
+    var process: pid_t? { program.process("process") }
+
     /// How often it has been started to hang.
     var hangs: Int { program.written("hangs")?.count ?? 0 }
 
@@ -30,7 +34,7 @@ final class FakeGPU: Sendable {
         switch state {
         case .utilization(let text): try program.behave(FakeNvidiaSMI.printing(Self.document(text)))
         case .fails(let text): try program.behave("echo '\(text)'\nexit 9\n")
-        case .hangs: try program.behave("echo >>$here/hangs\nexec sleep 600\n")
+        case .hangs: try program.behave("echo $$ >$here/process\necho >>$here/hangs\nexec sleep 600\n")
         }
     }
 

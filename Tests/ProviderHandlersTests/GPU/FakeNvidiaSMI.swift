@@ -21,10 +21,3 @@ func inheritableDescriptor() throws -> CInt {
     guard descriptor >= 400 else { throw POSIXError(POSIXError.Code(rawValue: errno) ?? .EBADF) }
     return descriptor
 }
-
-/// Whether a process is there and not only waits for its parent to take notice of its end.
-func isAlive(_ process: pid_t) -> Bool {
-    guard let status = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return false }
-    // "number (name) state …"; the name may hold anything.
-    return String(decoding: status, as: UTF8.self).components(separatedBy: ") ").last?.first != "Z"
-}
