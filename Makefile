@@ -48,8 +48,8 @@ test-fleet: build ## three machines in network namespaces behind nginx/fleet.con
 	$(release) --product provider-sandbox
 	scripts/test-fleet
 
-test-system: build ## boot a machine with systemd, install the package, restart, upgrade and purge it; needs root
-	@scripts/install-dependencies deb system
+test-system: deb ## boot a machine with systemd, install the package, restart, upgrade and purge it; needs root
+	@scripts/install-dependencies system
 	$(release) --product provider-sandbox
 	scripts/test-system
 
