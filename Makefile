@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet fuzz lint format check-binaries clean
+.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet test-system fuzz lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,6 +48,11 @@ test-fleet: build ## three machines in network namespaces behind nginx/fleet.con
 	$(release) --product provider-sandbox
 	scripts/test-fleet
 
+test-system: deb ## boot a machine with systemd, install the package, restart, upgrade and purge it; needs root
+	@scripts/install-dependencies system
+	$(release) --product provider-sandbox
+	scripts/test-system
+
 fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by default)
 	@scripts/install-dependencies
 	@scripts/fuzz $(RUNS)
@@ -65,4 +70,4 @@ check-binaries: build ## check size and libraries of the release binaries
 	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
 
 clean: ## remove what was built and run
-	rm -rf .build .build-asan .build-e2e .build-fuzz .run
+	rm -rf .build .build-asan .build-e2e .build-fuzz .build-system .run
