@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build test test-asan lint format check-binaries clean
+.PHONY: help run build test test-asan bench lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,10 +30,14 @@ test-asan: ## the same under AddressSanitizer
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.supp:print_suppressions=0 \
 	swift test --disable-xctest --sanitize=address --scratch-path .build-asan
 
+bench: build ## measure against nginx alone, write docs/BENCHMARKS.md; ONLY='plain latency' ROUNDS=9: a part
+	@scripts/install-dependencies bench
+	@scripts/bench
+
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
-	shellcheck scripts/* .ci/run
+	shellcheck scripts/* .ci/run Benchmarks/report Benchmarks/nvidia-smi
 
 format: ## bring the Swift code into that style
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Package.swift
