@@ -22,12 +22,24 @@ struct ProviderFCGI: ParsableCommand {
     @Flag(name: .long, help: "Check the configuration and exit.")
     var checkConfig = false
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "With ollama.forward nginx: nginx's file that names the engine [\(NginxUpstream.defaultPath)].",
+            valueName: "path"))
+    var nginxUpstream: String?
+
     func run() throws {
-        let loaded: LoadedConfiguration
+        var loaded: LoadedConfiguration
         do throws(ConfigurationError) {
             loaded = try Configuration.load(path: config, environment: Program.environment)
         } catch {
             throw failure("\(error)", ConfigurationError.exitStatus)
+        }
+        switch NginxUpstream.check(loaded.configuration, path: nginxUpstream) {
+        case .agrees: break
+        case .unknown(let problem): loaded.warnings.append(problem)
+        case .disagrees(let problem): throw failure(problem, ConfigurationError.exitStatus)
         }
         if checkConfig {
             for warning in loaded.warnings { Program.complain("warning: \(warning)", program: "provider-fcgi") }

@@ -71,7 +71,7 @@ final class WorkerThreads: Sendable {
         while let connection = nextConnection() {
             guard client.open(connection) else { continue }
             pipeline.handle(client)
-            client.finish()
+            client.close()
         }
         state.withLock { _ = $0.threads.remove(pthread_self()) }
     }

@@ -10,11 +10,12 @@ public struct CompletionForwarder: Sendable {
         self.maxBodyBytes = maxBodyBytes
     }
 
-    /// Answers the exchange with what the engine says, whatever its status.
+    /// Answers the exchange with what the engine says, whatever its status; or leaves that to nginx.
     ///
     /// - Throws: a refusal when the engine gave no usable answer and nothing has been sent; `clientGone` when there is
     ///   nobody to answer.
     func forward(_ exchange: Exchange, _ cancellation: Cancellation) throws(Interrupted) {
+        guard engine.forward == .worker else { return try exchange.handOver() }
         let body = RequestBody(exchange.client, limit: maxBodyBytes)
         let request = HTTPRequest(
             .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),

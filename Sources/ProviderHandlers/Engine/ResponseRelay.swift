@@ -100,7 +100,7 @@ final class ResponseRelay: TransferHandler {
         case .passing:
             break
         }
-        try exchange.flush()
+        try exchange.finish()
     }
 
     /// The transfer failed: tells the client as far as it still can be told.
@@ -118,7 +118,7 @@ final class ResponseRelay: TransferHandler {
             throw .refused(refusal)
         case .streaming(let tail):
             try sendEvent(refusal, after: tail)
-            try exchange.flush()
+            try exchange.finish()
         case .passing:
             exchange.cut = refusal.code
             exchange.client.breakOff()

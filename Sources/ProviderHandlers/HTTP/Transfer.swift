@@ -96,8 +96,8 @@ protocol TransferHandler: AnyObject {
         while true {
             unsafe curl_multi_perform(multi, &running)
             if let failure { throw failure }
-            try handler?.receivedAllSoFar()
             if running == 0 { return try finish() }
+            try handler?.receivedAllSoFar()
             if let reason = interruption?.cancellation.reason { throw .cancelled(reason) }
             let limit = hasAnswer ? timeouts.idle : timeouts.firstByte
             // Without a limit of ours libcurl's own timers (connect, total) still end the wait.
@@ -228,7 +228,8 @@ extension Transfer {
         unsafe ccurl_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         unsafe ccurl_setopt_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         unsafe ccurl_setopt_long(easy, CURLOPT_FOLLOWLOCATION, 0)
-        unsafe ccurl_setopt_long(easy, CURLOPT_BUFFERSIZE, 65_536)
+        // Each transfer has one; events are far smaller, and 1,000 streams are not to hold 64 MB of empty buffers.
+        unsafe ccurl_setopt_long(easy, CURLOPT_BUFFERSIZE, 16_384)
         unsafe ccurl_setopt_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 65_536)
         if !proxied { unsafe ccurl_setopt_string(easy, CURLOPT_PROXY, "") }
         // One transfer at a time needs one connection; a second would only go stale beside it.

@@ -18,11 +18,16 @@ public protocol Client: HangUpSource {
     /// Makes everything sent so far leave now.
     func flush() throws(ClientGone)
 
+    /// Makes everything sent so far leave now, together with the answer's end. Nothing is sent afterwards.
+    func finish() throws(ClientGone)
+
     /// Ends the answer so that its reader sees it was cut off. For an answer whose end cannot carry a message.
     func breakOff()
 }
 
 extension Client {
+    public func finish() throws(ClientGone) { try flush() }
+
     /// nginx hands over a body it has buffered at once; only a slow client of an unbuffered one can take this long.
     private static var drainLimit: Duration { .seconds(30) }
 
@@ -32,7 +37,8 @@ extension Client {
     /// ours. What cannot be read needs no answer: the client has gone.
     func drain() {
         guard !hasReadAll else { return }
-        var scratch = [UInt8](repeating: 0, count: RequestBody.pieceSize)
+        let size = min(request.contentLength ?? RequestBody.pieceSize, RequestBody.pieceSize - 1) + 1
+        var scratch = [UInt8](repeating: 0, count: size)
         let deadline = ContinuousClock.now + Self.drainLimit
         while !hasReadAll && ContinuousClock.now < deadline {
             var span = scratch.mutableSpan

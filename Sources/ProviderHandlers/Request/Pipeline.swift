@@ -84,7 +84,7 @@ public struct Pipeline: Sendable {
         let request = exchange.request
         var metadata: Logger.Metadata = [
             "id": "\(request.id)", "method": "\(request.method)", "path": "\(request.path)",
-            "status": "\(exchange.status.map { String($0) } ?? "-")", "bytes": "\(exchange.bytesSent)",
+            "status": "\(exchange.isHandedOver ? "handed_over" : exchange.status.map { String($0) } ?? "-")", "bytes": "\(exchange.bytesSent)",
             "ms": "\((ContinuousClock.now - exchange.started).milliseconds)",
             "in_flight": "\(admission.inFlight)",
         ]

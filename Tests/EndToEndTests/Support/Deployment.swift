@@ -21,9 +21,9 @@ final class Deployment: Sendable {
     /// - Parameters:
     ///   - settings: environment of the worker besides what connects the parts.
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
-
+    ///   - forward: who sends completions to the engine, as `ollama.forward` says.
     init(
-        settings: [String: String] = [:], gpu state: FakeGPU.State? = nil,
+        forward: String = "worker", settings: [String: String] = [:], gpu state: FakeGPU.State? = nil,
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -35,9 +35,13 @@ final class Deployment: Sendable {
         gpu = try state.map { try FakeGPU($0) }
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
         environment["PROVIDER_SERVER_SOCKET"] = socket
+        environment["PROVIDER_OLLAMA_FORWARD"] = forward
         environment.merge(settings) { $1 }
-        worker = try ChildProcess(try BuiltProduct.path("provider-fcgi"), environment: environment)
-        nginx = try await NginxServer(workerSocket: socket, extraServerDirectives: nginxDirectives(socket))
+        nginx = try await NginxServer(
+            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)",
+            extraServerDirectives: nginxDirectives(socket))
+        worker = try ChildProcess(
+            try BuiltProduct.path("provider-fcgi"), ["--nginx-upstream", nginx.upstreamFile], environment: environment)
         try await worker.waitUntilReady()
     }
 
