@@ -48,6 +48,7 @@ struct ProviderFCGI: ParsableCommand {
         }
         // Before any other thread exists: they inherit what is blocked.
         Signals.prepare()
+        ProcessResources.raiseDescriptorLimit()
         let status: CInt
         do throws(ListenError) {
             status = try Worker(loaded).run()

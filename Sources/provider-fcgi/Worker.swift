@@ -64,6 +64,7 @@ struct Worker {
         try threads.start()
         logger.info("ready: listening on \(listener.name), engine \(configuration.ollama.url)")
         ServiceManager.notify("READY=1")
+        ProcessResources.releaseStartupPages()
         Signals.waitForStop()
         return stop()
     }

@@ -21,7 +21,7 @@ struct HeadParser {
             isComplete = true
             return HTTPResponseHead(status: status, headers: headers)
         }
-        if let colon = text.firstIndex(of: ":"), colon != text.startIndex {
+        if let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), colon != text.startIndex {
             let value = text[text.index(after: colon)...]
             headers.append(HTTPHeader(String(text[..<colon]), String(value.drop { $0 == " " || $0 == "\t" })))
         }
@@ -30,13 +30,15 @@ struct HeadParser {
 
     /// The line without its end and without control characters, which could end a header early further on.
     private static func trimmed(_ line: RawSpan) -> String {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(line.byteCount)
-        for index in 0..<line.byteCount {
-            let byte = unsafe line.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
-            if byte >= 0x20 && byte != 0x7F || byte == 0x09 { bytes.append(byte) }
+        unsafe line.withUnsafeBytes { buffer in
+            var text = unsafe buffer[...]
+            while let last = unsafe text.last, last <= 0x20 { unsafe text = text.dropLast() }
+            if unsafe text.allSatisfy(isFieldByte) { return unsafe String(decoding: text, as: UTF8.self) }
+            var bytes = unsafe text.filter(isFieldByte)
+            while let last = bytes.last, last <= 0x20 { bytes.removeLast() }
+            return String(decoding: bytes, as: UTF8.self)
         }
-        while let last = bytes.last, last == 0x20 || last == 0x09 { bytes.removeLast() }
-        return String(decoding: bytes, as: UTF8.self)
     }
+
+    private static func isFieldByte(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7F || byte == 0x09 }
 }

@@ -22,23 +22,32 @@ public struct StandardErrorLog: LogHandler {
     public func log(event: LogEvent) {
         var line = isTerminal ? "" : "<\(event.level.priority)>"
         Self.append(event.message.description, to: &line)
-        let fields = metadata.merging(event.metadata ?? [:]) { _, new in new }
+        line.reserveCapacity(256)
+        let own = event.metadata ?? [:]
+        let fields = metadata.isEmpty ? own : metadata.merging(own) { _, new in new }
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
-            line += " \(key)="
-            Self.append(Self.quoted("\(value)"), to: &line)
+            line += " "
+            line += key
+            line += "="
+            Self.append(Self.quoted(value.description), to: &line)
         }
         Program.writeToStandardError(line + "\n")
     }
 
     /// Control characters could forge a second line or steer a terminal.
     private static func append(_ text: String, to line: inout String) {
+        // Almost all text is plain, and every request logs some.
+        if text.utf8.allSatisfy({ 0x20...0x7E ~= $0 }) {
+            line += text
+            return
+        }
         for scalar in text.unicodeScalars {
             line.unicodeScalars.append(scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar)
         }
     }
 
     private static func quoted(_ value: String) -> String {
-        value.isEmpty || value.contains(where: { $0 == " " || $0 == "=" || $0 == "\"" })
+        value.isEmpty || value.utf8.contains(where: { $0 == 0x20 || $0 == 0x3D || $0 == 0x22 })
             ? "\"" + String(value.map { $0 == "\"" ? "'" : $0 }) + "\"" : value
     }
 }
