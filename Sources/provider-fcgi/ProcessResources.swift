@@ -44,7 +44,7 @@ enum ProcessResources {
     /// `7f0c1e000000-7f0c1e022000 r-xp 00026000 08:01 1835 /usr/lib/…` (proc(5)); nil for one that is no file or can be
     /// written to, and for other lines.
     private static func readOnlyFile(_ fields: [Substring]) -> Range<UInt>? {
-        guard fields.count >= 6, fields[1] == "r-xp" || fields[1] == "r--p", fields[5].hasPrefix("/") else { return nil }
+        guard fields.count >= 6, ["r-xp", "r--p"].contains(fields[1]), fields[5].hasPrefix("/") else { return nil }
         let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
         return ends.count == 2 ? ends[0]..<ends[1] : nil
     }
