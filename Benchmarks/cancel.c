@@ -7,7 +7,7 @@
 
 static const char body[] = "{\"model\":\"bench\",\"stream\":true,\"messages\":[]}";
 
-static void ask_gone(int port, long *count, int64_t *last) {
+static void ask(int port, long *open, long *gone, int64_t *last) {
     static const char question[] = "GET /gone HTTP/1.1\r\nHost: engine\r\n\r\n";
     char text[1024];
     int fd = connect_to(port);
@@ -15,9 +15,9 @@ static void ask_gone(int port, long *count, int64_t *last) {
     ssize_t length = recv(fd, text, sizeof text - 1, 0);
     close(fd);
     text[length > 0 ? length : 0] = 0;
-    const char *answer = strstr(text, "{\"gone\":");
+    const char *answer = strstr(text, "{\"open\":");
     long long time = 0;
-    if (!answer || sscanf(answer, "{\"gone\":%ld,\"last\":%lld}", count, &time) != 2) die("the engine says: %s", text);
+    if (!answer || sscanf(answer, "{\"open\":%ld,\"gone\":%ld,\"last\":%lld}", open, gone, &time) != 3) die("the engine says: %s", text);
     *last = time;
 }
 
@@ -28,9 +28,9 @@ int main(int count, char **arguments) {
     struct samples samples = {0};
     for (long round = 0; round < times; round++) {
         char text[4096] = "";
-        long before, after;
+        long open = 0, before, after;
         int64_t last;
-        ask_gone(engine, &before, &last);
+        ask(engine, &open, &before, &last);
         int fd = connect_to(port), is_late = round % 2;
         // A first token that does not come in the time of this program, and one that does.
         snprintf(text, sizeof text, "POST /v1/completions?delay_ms=3600000%s HTTP/1.1\r\nHost: localhost\r\n"
@@ -44,14 +44,16 @@ int main(int count, char **arguments) {
                 text[length] = 0;
             }
         } else {
-            // Until it has reached the engine; nothing here tells.
-            usleep(50000);
+            while (open == 0) {
+                usleep(1000);
+                ask(engine, &open, &after, &last);
+            }
         }
         int64_t left = now_ns();
         close(fd);
         do {
             usleep(1000);
-            ask_gone(engine, &after, &last);
+            ask(engine, &open, &after, &last);
             if (now_ns() - left > 5000000000) die("the engine never noticed");
         } while (after == before);
         add_sample(&samples, last - left);

@@ -5,7 +5,8 @@
 //   POST …  with "stream":true in the body: server-sent events, a send for each token as real engines do
 //   POST …  else: one JSON answer of the same tokens
 //   POST …/validate_hmac: valid
-//   GET /gone: how many streams their readers have left, and when the last one was noticed (ns of CLOCK_MONOTONIC)
+//   GET /gone: how many streams are open, how many their readers have left, and when the last one was noticed (ns of
+//   CLOCK_MONOTONIC)
 //   GET …   else: a list of one model
 //
 // Parameters of the query: tokens=32, first_ms=0 before the first, delay_ms=0 after each. Each event carries the time it was sent, "t".
@@ -26,7 +27,7 @@ struct connection {
 static struct connection *connections[MAX_CONNECTIONS];
 static struct connection *heap[MAX_CONNECTIONS]; // those that wait for their next token, the earliest first
 static int heap_count, poller;
-static long gone_count;
+static long gone_count, open_count;
 static int64_t last_gone;
 
 static void place(struct connection *connection, int index) {
@@ -57,6 +58,7 @@ static void stop_waiting(struct connection *connection) {
 static void close_connection(struct connection *connection) {
     if (connection->is_streaming) {
         gone_count++;
+        open_count--;
         last_gone = now_ns();
     }
     stop_waiting(connection);
@@ -112,13 +114,15 @@ static int send_tokens(struct connection *connection) {
         }
     }
     connection->is_streaming = 0;
+    open_count--;
     return put(connection, stream_end, sizeof stream_end - 1);
 }
 
 static int respond(struct connection *connection, const char *target, int is_post, const char *body) {
     if (!is_post) {
         char text[128];
-        snprintf(text, sizeof text, "{\"gone\":%ld,\"last\":%lld}", gone_count, (long long)last_gone);
+        snprintf(text, sizeof text, "{\"open\":%ld,\"gone\":%ld,\"last\":%lld}", open_count, gone_count,
+            (long long)last_gone);
         return answer(connection, strncmp(target, "/gone", 5) == 0 ? text
             : "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"created\":1,\"owned_by\":\"b\"}]}");
     }
@@ -126,6 +130,7 @@ static int respond(struct connection *connection, const char *target, int is_pos
     long tokens = parameter(target, "tokens", 32);
     if (!strstr(body, "\"stream\":true")) return answer_whole(connection, tokens);
     connection->is_streaming = 1;
+    open_count++;
     connection->tokens_left = tokens;
     connection->delay_ns = parameter(target, "delay_ms", 0) * 1000000;
     connection->due = now_ns() + parameter(target, "first_ms", 0) * 1000000;
