@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build test test-asan bench lint format check-binaries clean
+.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet fuzz bench lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,10 @@ build: ## build the release binaries, .build/release/provider-fcgi and provider-
 	$(release) --product provider-fcgi
 	$(release) --product provider-reporter
 
+deb: build ## build the Debian package, .build/deb/provider-client_VERSION_amd64.deb, and have lintian judge it
+	@scripts/install-dependencies deb
+	@scripts/build-deb
+
 test: ## build and run all tests
 	@scripts/install-dependencies test
 	swift build --build-tests
@@ -30,21 +34,39 @@ test-asan: ## the same under AddressSanitizer
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.supp:print_suppressions=0 \
 	swift test --disable-xctest --sanitize=address --scratch-path .build-asan
 
+test-e2e: ## test with the official Python clients and a real engine
+	@scripts/install-dependencies e2e
+	@scripts/test-e2e
+
+test-containers: build ## build the containers with podman and run them; needs root
+	@scripts/install-dependencies containers
+	$(release) --product provider-sandbox
+	scripts/test-containers
+
+test-fleet: build ## three machines in network namespaces behind nginx/fleet.conf; needs root
+	@scripts/install-dependencies fleet
+	$(release) --product provider-sandbox
+	scripts/test-fleet
+
+fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by default)
+	@scripts/install-dependencies
+	@scripts/fuzz $(RUNS)
+
 bench: build ## measure against nginx alone, write docs/BENCHMARKS.md; ONLY='plain latency' ROUNDS=9: a part
 	@scripts/install-dependencies bench
 	@scripts/bench
 
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
-	swift format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
-	shellcheck scripts/* .ci/run Benchmarks/report Benchmarks/nvidia-smi
+	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
+	shellcheck scripts/* systemd/rolling-restart .ci/run debian/provider-client.p* Benchmarks/report Benchmarks/nvidia-smi
 
 format: ## bring the Swift code into that style
-	swift format --in-place --recursive --configuration .swift-format Sources Tests Package.swift
+	swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
 
 check-binaries: build ## check size and libraries of the release binaries
 	@scripts/install-dependencies check
 	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
 
 clean: ## remove what was built and run
-	rm -rf .build .build-asan .run
+	rm -rf .build .build-asan .build-e2e .build-fuzz .run

@@ -85,3 +85,13 @@ let package = Package(
         ),
     ]
 )
+
+// libFuzzer brings its own main, so this target links only with `--sanitize fuzzer`: scripts/fuzz asks for it.
+if Context.environment["PROVIDER_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "provider-fuzz",
+            dependencies: ["ProviderHandlers", .product(name: "Logging", package: "swift-log")],
+            path: "Fuzz", exclude: ["seeds"],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+}

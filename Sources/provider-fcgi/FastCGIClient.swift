@@ -7,18 +7,15 @@ import ProviderHandlers
 /// Owns the `FCGX_Request`, which must not move since its streams keep its address, and the connection.
 @safe final class FastCGIClient: Client {
     private let fcgx: UnsafeMutablePointer<FCGX_Request>
-    private let hmacParameter: String
     private let isUnixSocket: Bool
     private(set) var request = Request(method: "", path: "")
     private(set) var hasReadAll = false
+    /// Whether reading has failed; then there may be more.
+    private var isInputBroken = false
     private(set) var descriptor: CInt?
 
-    /// - Parameters:
-    ///   - hmacHeader: the request header that carries the HMAC.
-    ///   - isUnixSocket: whether connections come over a Unix socket.
-    init(hmacHeader: String, isUnixSocket: Bool) {
-        // CGI's name for a request header (RFC 3875, 4.1.18).
-        hmacParameter = "HTTP_" + hmacHeader.uppercased().map { $0 == "-" ? "_" : $0 }
+    /// - Parameter isUnixSocket: whether connections come over a Unix socket.
+    init(isUnixSocket: Bool) {
         self.isUnixSocket = isUnixSocket
         unsafe fcgx = .allocate(capacity: 1)
         // -1: libfcgi never accepts by itself; see `open`.
@@ -32,23 +29,27 @@ import ProviderHandlers
 
     /// Takes over an accepted connection and reads the request's parameters.
     ///
+    /// - Parameter hmacParameter: the parameter that carries the HMAC; see `parameterName`.
     /// - Returns: false when it carried no usable request; the connection is closed then.
-    func open(_ connection: CInt) -> Bool {
+    func open(_ connection: CInt, hmacParameter: String) -> Bool {
         unsafe cfastcgi_adopt(fcgx, connection)
         // A connection that breaks off makes libfcgi close it and accept the next from -1, which fails at once.
         guard unsafe FCGX_Accept_r(fcgx) == 0 else { return false }
+        // Each connection is for one request, also when the peer would keep it: nobody would read the next from it.
+        unsafe fcgx.pointee.keepConnection = 0
         descriptor = connection
         hasReadAll = false
+        isInputBroken = false
         request = Request(
             method: parameter("REQUEST_METHOD"),
             path: path(),
             query: parameter("QUERY_STRING"),
-            contentLength: Int(parameter("CONTENT_LENGTH")),
             id: requestID(),
             contentType: parameter("CONTENT_TYPE"),
             accept: parameter("HTTP_ACCEPT"),
             userAgent: parameter("HTTP_USER_AGENT"),
             hmac: parameter(hmacParameter))
+        request.setContentLength(parameter("CONTENT_LENGTH"))
         return true
     }
 
@@ -56,7 +57,7 @@ import ProviderHandlers
     func close() {
         // libfcgi shuts down and waits for nginx to close, which protects an answer when input is left unread. On a
         // Unix socket with all input read a plain close loses nothing and saves three system calls.
-        if hasReadAll && isUnixSocket { unsafe FCGX_Detach(fcgx) }
+        if hasReadAll && !isInputBroken && isUnixSocket { unsafe FCGX_Detach(fcgx) }
         unsafe FCGX_Finish_r(fcgx)
         descriptor = nil
     }
@@ -70,16 +71,39 @@ import ProviderHandlers
         }
         if count < wanted {
             hasReadAll = true
-            if unsafe FCGX_GetError(fcgx.pointee.in) != 0 { throw ClientGone() }
+            isInputBroken = unsafe FCGX_GetError(fcgx.pointee.in) != 0
+            if isInputBroken { throw ClientGone() }
         }
         return Int(count)
+    }
+
+    func drain(within limit: Duration) {
+        let deadline = ContinuousClock.now + limit
+        while !hasReadAll, let descriptor {
+            let rest = deadline - ContinuousClock.now
+            guard rest > .zero else { return }
+            // A read that waits for longer fails, and libfcgi then takes the input for ended.
+            Self.limitReads(of: descriptor, to: rest)
+            // No more than is there already, or one byte: to fill a buffer could take many waits.
+            let held = unsafe fcgx.pointee.in.pointee.stop - fcgx.pointee.in.pointee.rdNext
+            var scratch = [UInt8](repeating: 0, count: max(1, held))
+            var span = scratch.mutableSpan
+            var bytes = unsafe span.mutableBytes
+            guard (try? read(into: &bytes)) != nil else { return }
+        }
+    }
+
+    private static func limitReads(of descriptor: CInt, to limit: Duration) {
+        let milliseconds = Int(limit.pollMilliseconds)
+        var time = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
+        unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
     }
 
     func send(_ head: HTTPResponseHead) throws(ClientGone) {
         var text = "Status: \(head.status) \(Self.reason(head.status))\r\n"
         for header in head.headers { text += "\(header.name): \(header.value)\r\n" }
         text += "\r\n"
-        let bytes = Array(text.utf8)
+        let bytes = text.latin1
         try unsafe send(bytes.span.bytes)
     }
 
@@ -116,6 +140,11 @@ import ProviderHandlers
 // MARK: - Parameters
 
 extension FastCGIClient {
+    /// CGI's name for a request header (RFC 3875, 4.1.18).
+    static func parameterName(ofHeader header: String) -> String {
+        "HTTP_" + header.uppercased().map { $0 == "-" ? "_" : $0 }
+    }
+
     /// A CGI parameter; empty when absent.
     private func parameter(_ name: String) -> String {
         guard let value = unsafe FCGX_GetParam(name, fcgx.pointee.envp) else { return "" }

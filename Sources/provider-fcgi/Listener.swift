@@ -53,6 +53,12 @@ struct Listener: Sendable {
         return connection >= 0 ? connection : nil
     }
 
+    /// Whether a connection waits to be accepted.
+    var hasWaiting: Bool {
+        var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&polled, 1, 0) == 1 && polled.revents & Int16(POLLIN) != 0
+    }
+
     /// Waits until a connection is there, on a socket that does not block; a signal ends it early.
     func waitForConnection() {
         var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

@@ -10,9 +10,11 @@ struct ProviderFCGI: ParsableCommand {
         abstract: "Serves a local inference engine to nginx over FastCGI, with GPU admission and HMAC validation.",
         discussion: """
             Listens on descriptor 0 when that is a listening socket (systemd, spawn-fcgi), else on server.socket, else \
-            on server.host and server.port. SIGTERM lets requests in flight finish; a second one cuts them.
+            on server.host and server.port. SIGTERM lets requests in flight finish; a second one cuts them. SIGHUP reads \
+            the configuration again.
 
-            Exit status: 0 stopped, 1 requests were cut, 73 cannot listen, 78 configuration error.
+            Exit status: 0 stopped, 1 requests were cut, 64 command line, 71 the socket broke, 73 cannot listen, 78 \
+            configuration error.
             """,
         version: providerClientVersion)
 
@@ -30,16 +32,14 @@ struct ProviderFCGI: ParsableCommand {
     var nginxUpstream: String?
 
     func run() throws {
-        var loaded: LoadedConfiguration
+        if !checkConfig { Signals.holdReload() }
+        let source = WorkerConfigurationSource(
+            ConfigurationSource(path: config, environment: Program.environment), nginxUpstream: nginxUpstream)
+        let loaded: LoadedConfiguration
         do throws(ConfigurationError) {
-            loaded = try Configuration.load(path: config, environment: Program.environment)
+            loaded = try source.load()
         } catch {
             throw failure("\(error)", ConfigurationError.exitStatus)
-        }
-        switch NginxUpstream.check(loaded.configuration, path: nginxUpstream) {
-        case .agrees: break
-        case .unknown(let problem): loaded.warnings.append(problem)
-        case .disagrees(let problem): throw failure(problem, ConfigurationError.exitStatus)
         }
         if checkConfig {
             for warning in loaded.warnings { Program.complain("warning: \(warning)", program: "provider-fcgi") }
@@ -51,11 +51,13 @@ struct ProviderFCGI: ParsableCommand {
         ProcessResources.raiseDescriptorLimit()
         let status: CInt
         do throws(ListenError) {
-            status = try Worker(loaded).run()
+            var worker = try Worker(loaded, from: source)
+            status = try worker.run()
         } catch {
             throw failure("\(error)", ListenError.exitStatus)
         }
-        throw ExitCode(status)
+        // Threads that were cut may still be inside a library, whose clean-up at exit would pull the ground from under them.
+        if status != 0 { _exit(status) }
     }
 
     private func failure(_ message: String, _ status: CInt) -> ExitCode {

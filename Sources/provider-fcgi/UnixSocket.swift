@@ -27,10 +27,13 @@ enum UnixSocket {
             throw ListenError(
                 description: "server.socket: \(path) exists and is not a socket; remove it or choose another path")
         }
-        let probe = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        // Not blocking: the queue of one that is alive may be full.
+        let probe = socket(
+            AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         defer { close(probe) }
-        let isAlive = unsafe withUnixAddress(Array(path.utf8)) { unsafe connect(probe, $0, $1) == 0 }
-        guard !isAlive else {
+        let isConnected = unsafe withUnixAddress(Array(path.utf8)) { unsafe connect(probe, $0, $1) == 0 }
+        // Only a refusal says that nobody listens (unix(7)); anything else may be somebody's.
+        guard !isConnected && errno == ECONNREFUSED else {
             throw ListenError(
                 description: "server.socket: another process listens on \(path); stop it or choose another path")
         }

@@ -2,7 +2,7 @@ import CFastCGI
 import Logging
 import ProviderHandlers
 
-/// Puts the worker together, and takes it from its start to its end.
+/// Takes the worker from its start to its end.
 struct Worker {
     /// How long the GPU's first sample may take before requests are accepted all the same.
     private static let firstSampleLimit = Duration.seconds(5)
@@ -11,81 +11,95 @@ struct Worker {
     /// What threads get to send their last words once they are cut.
     private static let cutLimit = Duration.seconds(2)
 
-    private let configuration: Configuration
-    private let logger: Logger
-    private let sampler: GPUSampler
-    private let admission: Admission
+    private let source: WorkerConfigurationSource
+    private let parts: Parts
     private let listener: Listener
     private let threads: WorkerThreads
+    private var configuration: Configuration
+    private var watchdog = Watchdog(Program.environment)
 
+    private var logger: Logger { parts.logger }
+
+    /// - Parameter source: where the configuration is read again from.
     /// - Throws: `ListenError` when the socket cannot be had.
-    init(_ loaded: LoadedConfiguration) throws(ListenError) {
-        let configuration = loaded.configuration
-        self.configuration = configuration
-        logger = Logger.standardError("provider-fcgi", level: configuration.log.level)
-        for warning in loaded.warnings { logger.warning("\(warning)") }
-        // A client for each peer: a transfer keeps one connection, which another peer's would displace.
-        let engine = HTTPClient(proxied: false)
-        let agent = HTTPClient(proxied: false)
-        let outside = HTTPClient(proxied: true)
-        let sampler = GPUSampler(reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
-        self.sampler = sampler
-        let admission = Admission(limit: configuration.server.maxInFlight) {
-            BusyRule.verdict(sampler.status, configuration.gpu)
-        }
-        self.admission = admission
-        let pipeline = Pipeline(
-            maxBodyBytes: configuration.server.maxBodyBytes,
-            admission: admission,
-            hmac: HMACValidator(
-                central: CentralClient(http: outside, provider: configuration.provider),
-                provider: configuration.provider, logger: logger),
-            forwarder: CompletionForwarder(
-                http: engine, engine: configuration.ollama, maxBodyBytes: configuration.server.maxBodyBytes),
-            health: HealthCheck(
-                collector: ReportCollector(
-                    models: EngineModels(http: engine, engine: configuration.ollama),
-                    tunnel: Tunnel(http: agent, ngrok: configuration.ngrok, logger: logger),
-                    configuration: configuration),
-                gpu: { sampler.status }, inFlight: { admission.inFlight }),
-            logger: logger)
+    init(_ loaded: LoadedConfiguration, from source: WorkerConfigurationSource) throws(ListenError) {
+        configuration = loaded.configuration
+        self.source = source
+        parts = Parts(configuration)
+        for warning in loaded.warnings { parts.logger.warning("\(warning)") }
         listener = try Listener(configuration.server)
-        threads = WorkerThreads(listener, pipeline, configuration: configuration, logger: logger)
+        threads = WorkerThreads(
+            listener, parts.pipeline(configuration), configuration: configuration, logger: parts.logger)
     }
 
     /// Serves until a signal ends it.
     ///
     /// - Returns: the exit status.
-    func run() throws(ListenError) -> CInt {
+    mutating func run() throws(ListenError) -> CInt {
         guard FCGX_Init() == 0 else { throw ListenError(description: "libfcgi cannot be initialized") }
-        sampler.start()
+        parts.sampler.start()
         // A request that came before the first sample would be refused as unknown: a restart must refuse nobody.
-        sampler.waitForFirstSample(timeout: Self.firstSampleLimit)
+        parts.sampler.waitForFirstSample(timeout: Self.firstSampleLimit)
         try threads.start()
         logger.info("ready: listening on \(listener.name), engine \(configuration.ollama.url)")
         ServiceManager.notify("READY=1")
         ProcessResources.releaseStartupPages()
-        Signals.waitForStop()
-        return stop()
+        while true {
+            watchdog.look(threads, parts.sampler, logger)
+            switch Signals.wait(limit: watchdog.interval) {
+            case .stop: return stop()
+            case .reload: reload()
+            case nil: continue
+            }
+        }
     }
 
-    private func stop() -> CInt {
-        logger.info("stopping: \(admission.inFlight) requests in flight")
+    /// Takes up the configuration as it is now; one that cannot be used changes nothing.
+    private mutating func reload() {
+        ServiceManager.notify("RELOADING=1\nMONOTONIC_USEC=\(ServiceManager.monotonicMicroseconds)")
+        defer { ServiceManager.notify("READY=1") }
+        let loaded: LoadedConfiguration
+        do throws(ConfigurationError) {
+            loaded = try source.load()
+        } catch {
+            logger.error("not reloaded, the configuration stays as it was: \(error)")
+            return
+        }
+        let change = ConfigurationChange(from: configuration, to: loaded.configuration)
+        configuration = change.configuration
+        parts.change(to: configuration)
+        threads.change(to: parts.pipeline(configuration), configuration: configuration)
+        for warning in loaded.warnings { logger.warning("\(warning)") }
+        if !change.kept.isEmpty {
+            logger.warning("takes a restart, the old value is kept: \(change.kept.joined(separator: ", "))")
+        }
+        let changed = change.changed.isEmpty ? "nothing has changed" : change.changed.joined(separator: ", ")
+        logger.info("reloaded from \(loaded.source): \(changed)")
+    }
+
+    private mutating func stop() -> CInt {
+        logger.info("stopping: \(parts.admission.inFlight) requests in flight")
         ServiceManager.notify("STOPPING=1")
         threads.stop()
         let isDrained = waitForThreads(until: .now + configuration.server.drainTimeout, stopsOnSignal: true)
         if !isDrained {
-            logger.warning("cutting \(admission.inFlight) requests in flight")
-            admission.cutAll()
+            logger.warning("cutting \(parts.admission.inFlight) requests in flight")
+            parts.admission.cutAll()
             _ = waitForThreads(until: .now + Self.cutLimit, stopsOnSignal: false)
         }
-        sampler.stop()
+        parts.sampler.stop()
         logger.info("stopped")
         return isDrained ? 0 : 1
     }
 
-    private func waitForThreads(until deadline: ContinuousClock.Instant, stopsOnSignal: Bool) -> Bool {
+    private mutating func waitForThreads(until deadline: ContinuousClock.Instant, stopsOnSignal: Bool) -> Bool {
+        var nextLook = ContinuousClock.now
         while !threads.haveEnded() {
+            // A drain may take longer than the watchdog waits.
+            if ContinuousClock.now >= nextLook {
+                watchdog.look(threads, parts.sampler, logger)
+                nextLook = .now + watchdog.interval
+            }
             let isSignalled = Signals.waitForStop(limit: Self.drainInterval)
             if isSignalled && stopsOnSignal || ContinuousClock.now > deadline { return false }
         }

@@ -18,25 +18,43 @@ final class WorkerThreads: Sendable {
     /// EX_OSERR of sysexits(3).
     private static let socketBroken: CInt = 71
 
-    private struct State {
-        var threads: Set<pthread_t> = []
-        var idle = 0
-        var isStopping = false
+    /// What a request gets that is accepted now, for as long as it runs.
+    private struct Service {
+        let pipeline: Pipeline
+        let hmacParameter: String
+        let maxThreads: Int
+
+        init(_ pipeline: Pipeline, _ configuration: Configuration) {
+            self.pipeline = pipeline
+            hmacParameter = FastCGIClient.parameterName(ofHeader: configuration.provider.hmacHeader)
+            maxThreads = configuration.server.maxInFlight + WorkerThreads.reserve
+        }
     }
 
-    private let state = Mutex(State())
+    private struct State {
+        var service: Service
+        var threads: Set<pthread_t> = []
+        var idle = 0
+        var accepted: UInt64 = 0
+        var isStopping = false
+
+        /// Whether another thread has to be there for the next connection.
+        var needsThread: Bool { idle == 0 && !isStopping && threads.count < service.maxThreads }
+    }
+
+    private let state: Mutex<State>
     private let listener: Listener
-    private let pipeline: Pipeline
-    private let server: Configuration.Server
-    private let hmacHeader: String
     private let logger: Logger
 
     init(_ listener: Listener, _ pipeline: Pipeline, configuration: Configuration, logger: Logger) {
         self.listener = listener
-        self.pipeline = pipeline
-        server = configuration.server
-        hmacHeader = configuration.provider.hmacHeader
+        state = Mutex(State(service: Service(pipeline, configuration)))
         self.logger = logger
+    }
+
+    /// Serves what is accepted from now on in another way; requests that run go on as they began.
+    func change(to pipeline: Pipeline, configuration: Configuration) {
+        state.withLock { $0.service = Service(pipeline, configuration) }
     }
 
     /// Starts the first thread; it starts the others.
@@ -44,6 +62,21 @@ final class WorkerThreads: Sendable {
     /// - Throws: when not even one can be started.
     func start() throws(ListenError) {
         guard spawn() else { throw ListenError(description: "cannot start a thread: \(systemError(errno))") }
+    }
+
+    /// Starts the thread that waits for the next connection, should one that was needed not have been to be had.
+    func replenish() {
+        if state.withLock({ $0.needsThread }) { _ = spawn() }
+    }
+
+    /// What there is to see of the accepting.
+    var accepting: Liveness.Accepting {
+        let isWaiting = listener.hasWaiting
+        return state.withLock { state in
+            Liveness.Accepting(
+                isWaiting: isWaiting, isExcused: state.idle == 0 && !state.needsThread || state.isStopping,
+                accepted: state.accepted)
+        }
     }
 
     /// Lets no new request in; those that run go on.
@@ -66,18 +99,18 @@ final class WorkerThreads: Sendable {
 
     // MARK: One thread
 
-    private func run() {
-        let client = FastCGIClient(hmacHeader: hmacHeader, isUnixSocket: listener.isUnixSocket)
-        while let connection = nextConnection() {
-            guard client.open(connection) else { continue }
-            pipeline.handle(client)
+    fileprivate func run() {
+        let client = FastCGIClient(isUnixSocket: listener.isUnixSocket)
+        while let (connection, service) = nextConnection() {
+            guard client.open(connection, hmacParameter: service.hmacParameter) else { continue }
+            service.pipeline.handle(client)
             client.close()
         }
         state.withLock { _ = $0.threads.remove(pthread_self()) }
     }
 
-    /// The next connection; nil when this thread is to end.
-    private func nextConnection() -> CInt? {
+    /// The next connection and what serves it; nil when this thread is to end.
+    private func nextConnection() -> (connection: CInt, service: Service)? {
         let isNeeded = state.withLock { state in
             guard state.idle < Self.maxIdle else { return false }
             state.idle += 1
@@ -85,14 +118,15 @@ final class WorkerThreads: Sendable {
         }
         guard isNeeded else { return nil }
         let connection = accept()
-        let isLastIdle = state.withLock { state in
+        let (service, needsThread) = state.withLock { state in
             state.idle -= 1
-            return state.idle == 0 && connection != nil && state.threads.count < server.maxInFlight + Self.reserve
+            if connection != nil { state.accepted += 1 }
+            return (state.service, connection != nil && state.needsThread)
         }
-        if isLastIdle && !spawn() {
+        if needsThread && !spawn() {
             logger.warning("no further thread can be started: \(systemError(errno))")
         }
-        return connection
+        return connection.map { ($0, service) }
     }
 
     private var isStopping: Bool { state.withLock { $0.isStopping } }
@@ -106,7 +140,8 @@ final class WorkerThreads: Sendable {
             if let connection = listener.accept() { return connection }
             let code = errno
             switch code {
-            case EINTR, ECONNABORTED:
+            // All but the first are errors of the connection, not of the socket (accept(2)).
+            case EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH:
                 continue
             // Everything that waited has been accepted.
             case EAGAIN where isStopping, EINVAL where isStopping:
@@ -152,10 +187,6 @@ final class WorkerThreads: Sendable {
 /// A free function: a closure formed in main-actor code would trap on a thread of its own.
 private func workerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context = unsafe context else { return nil }
-    unsafe Unmanaged<WorkerThreads>.fromOpaque(context).takeRetainedValue().serve()
+    unsafe Unmanaged<WorkerThreads>.fromOpaque(context).takeRetainedValue().run()
     return nil
-}
-
-extension WorkerThreads {
-    fileprivate func serve() { run() }
 }

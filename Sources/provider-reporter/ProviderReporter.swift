@@ -8,10 +8,10 @@ import ProviderHandlers
 struct ProviderReporter: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "provider-reporter",
-        abstract: "Reports this machine's GPUs, models and public URL to the central system, once.",
+        abstract: "Reports this machine's GPUs, models and public URL to the central system, once or again and again.",
         discussion: """
-            Exit status: 0 delivered, 75 not delivered this time, 77 refused, 78 configuration error (a missing API key \
-            included).
+            Exit status: 0 delivered, 64 command line, 75 not delivered this time, 77 refused, 78 configuration error (a \
+            missing API key included).
             """,
         version: providerClientVersion)
 
@@ -27,11 +27,15 @@ struct ProviderReporter: ParsableCommand {
     var every: Double?
 
     func validate() throws {
-        guard let every, !(1...86_400).contains(every) else { return }
-        throw ValidationError("--every takes 1 to 86400 seconds")
+        guard let every else { return }
+        if dryRun { throw ValidationError("--every and --dry-run do not go together") }
+        if !(1...86_400).contains(every) { throw ValidationError("--every takes 1 to 86400 seconds") }
     }
 
     func run() throws {
+        // A connection that central has closed is an error of the transfer, not the end of the process: OpenSSL writes
+        // without MSG_NOSIGNAL.
+        signal(SIGPIPE, SIG_IGN)
         let loaded: LoadedConfiguration
         do throws(ConfigurationError) {
             loaded = try Configuration.load(path: config, environment: Program.environment)
@@ -39,7 +43,7 @@ struct ProviderReporter: ParsableCommand {
             throw failure("\(error)")
         }
         let configuration = loaded.configuration
-        let logger = Logger.standardError("provider-reporter", level: configuration.log.level)
+        let logger = Logger.standardError("provider-reporter", LogSettings(configuration.log))
         for warning in loaded.warnings { logger.warning("\(warning)") }
         let reporter = Reporter(configuration, logger: logger)
         if dryRun {

@@ -96,6 +96,21 @@ import Testing
         }
     }
 
+    /// Nor does what is judged before it.
+    @Test func aBodyThatIsRefusedNeverReachesTheEngine() async throws {
+        let deployment = try await Deployment(
+            forward: "nginx", settings: ["PROVIDER_SERVER_MAX_BODY_BYTES": "10"])
+        try await onThread {
+            let empty = try deployment.complete("")
+            let large = try deployment.complete(String(repeating: "a", count: 11))
+            #expect(empty.status == 400)
+            #expect(large.status == 413)
+            #expect(deployment.engine.requests.isEmpty)
+            let fitting = try deployment.complete("{}")
+            #expect(fitting.status == 200)
+        }
+    }
+
     @Test(arguments: [false, true])
     func aClientThatLeavesStopsTheEngine(isAfterTheFirstToken: Bool) async throws {
         let asked = Gate()

@@ -45,7 +45,10 @@ struct SystemCallTests {
         let calls = lines[start..<end].filter { $0.hasPrefix(thread + " ") && !$0.contains(" <... ") }
         // Without a pipe that strace reads behind, some calls of this thread are there at least.
         try #require(calls.count >= 2 * (last - first))
-        #expect(calls.count <= 4 * (last - first), "\(calls.joined(separator: "\n"))")
+        // A timer that libcurl has from connecting may end a wait with nothing to do; a fifth call for each chunk is
+        // far above that.
+        let allowed = 4 * (last - first) + (last - first) / 4
+        #expect(calls.count <= allowed, "\(calls.joined(separator: "\n"))")
     }
 }
 

@@ -5,29 +5,50 @@ import Testing
 /// The units, judged by systemd itself.
 @Suite(.enabled(if: Tool.isExpected("systemd-analyze"), "systemd-analyze is missing"))
 struct SystemdUnitsTests {
-    private static let names = [
-        "provider-fcgi.socket", "provider-fcgi.service", "provider-reporter.service", "provider-reporter.timer",
+    /// Templates, which are judged by an instance of theirs.
+    private static let services = [
+        "provider-fcgi@.service", "provider-reporter.service", "provider-fcgi-rolling-restart.service",
     ]
+    private static let names =
+        services + [
+            "provider-fcgi.socket", "provider-fcgi.target", "provider-reporter.timer", "provider-reporter-boot.timer",
+        ]
 
     /// Copies with the built programs in the place of installed ones, which systemd would miss.
     private static func copies() throws -> TemporaryDirectory {
         let directory = try TemporaryDirectory()
+        let programs = [
+            "/usr/bin/provider-fcgi": try BuiltProduct.path("provider-fcgi"),
+            "/usr/bin/provider-reporter": try BuiltProduct.path("provider-reporter"),
+            "/usr/libexec/provider-client/rolling-restart": Repository.root + "/systemd/rolling-restart",
+        ]
         for name in names {
             var unit = try Repository.read("systemd/" + name)
-            for program in ["provider-fcgi", "provider-reporter"] {
-                unit = unit.replacingOccurrences(
-                    of: "ExecStart=/usr/bin/\(program) ", with: "ExecStart=\(try BuiltProduct.path(program)) ")
+            for (installed, built) in programs {
+                unit = unit.replacingOccurrences(of: "=" + installed, with: "=" + built)
             }
             try directory.write(unit, to: name)
         }
         return directory
     }
 
+    private static func analyze(_ arguments: [String]) async throws -> (exit: ChildProcess.Exit, text: String) {
+        let process = try ChildProcess("systemd-analyze", arguments)
+        return (try await process.waitForExit(), process.standardError + process.standardOutput)
+    }
+
     private static func verify(_ directory: TemporaryDirectory) async throws -> (exit: ChildProcess.Exit, text: String)
     {
-        let process = try ChildProcess(
-            "systemd-analyze", ["verify"] + names.map { directory.path + "/" + $0 })
-        return (try await process.waitForExit(), process.standardError + process.standardOutput)
+        try await analyze(
+            ["verify"] + names.map { directory.path + "/" + $0.replacingOccurrences(of: "@.", with: "@1.") })
+    }
+
+    @Test func everyUnitIsTested() throws {
+        let files = try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/systemd")
+        let units = files.filter { file in
+            ["service", "socket", "target", "timer"].contains { file.hasSuffix("." + $0) }
+        }
+        #expect(units.sorted() == Self.names.sorted())
     }
 
     @Test func systemdFindsNothingToComplainOf() async throws {
@@ -38,9 +59,12 @@ struct SystemdUnitsTests {
     }
 
     @Test(arguments: [
-        ("provider-fcgi.service", "KillMode=mixed", "KillMood=mixed"),
-        ("provider-fcgi.service", "ExecStart=/", "ExecStart=/nowhere/"),
+        ("provider-fcgi@.service", "KillMode=mixed", "KillMood=mixed"),
+        ("provider-fcgi@.service", "ExecStart=/", "ExecStart=/nowhere/"),
+        ("provider-fcgi.socket", "SocketMode=0660", "SocketMode=rw"),
+        ("provider-fcgi-rolling-restart.service", "ExecStart=/", "ExecStart=/nowhere/"),
         ("provider-reporter.timer", "OnCalendar=*:0/5", "OnCalendar=sometimes"),
+        ("provider-reporter-boot.timer", "OnBootSec=30s", "OnBootSec=soon"),
     ])
     func aMistakeWouldBeFound(file: String, right: String, wrong: String) async throws {
         let directory = try Self.copies()
@@ -51,24 +75,41 @@ struct SystemdUnitsTests {
         #expect(try await Self.verify(directory).text != "")
     }
 
+    /// From 0 to 100: an exposure of at most 1.5 of 10.
+    @Test(arguments: services)
+    func littleIsExposed(service: String) async throws {
+        let directory = try Self.copies()
+        let (exit, text) = try await Self.analyze(
+            ["security", "--offline=yes", "--threshold=15", "--no-pager", directory.path + "/" + service])
+        #expect(exit == .status(0), "\(text)")
+        #expect(text.contains("Overall exposure level"))
+    }
+
     @Test func theWorkerHasTimeToDrain() throws {
         // server.drain_timeout is 600 s, after which the worker has 2 s to cut what is left.
-        let limit = try #require(try Self.value("TimeoutStopSec", in: "provider-fcgi.service").flatMap { Int($0) })
+        let limit = try #require(try Self.value("TimeoutStopSec", in: "provider-fcgi@.service").flatMap { Int($0) })
         #expect(limit > 602)
     }
 
-    @Test func nothingClosesTheDevices() throws {
-        for name in ["provider-fcgi.service", "provider-reporter.service"] {
-            // Each of them would hide /dev/nvidia*.
-            for key in ["PrivateDevices", "DevicePolicy", "DeviceAllow", "ProtectClock"] {
-                #expect(try Self.value(key, in: name) == nil, "\(name)")
+    @Test func theDevicesAreOpen() throws {
+        for name in ["provider-fcgi@.service", "provider-reporter.service"] {
+            // It would hide /dev/nvidia*.
+            #expect(try Self.values("PrivateDevices", in: name) == [])
+            let devices = try Self.values("DeviceAllow", in: name)
+            for device in ["195", "nvidia", "nvidia-frontend", "nvidiactl", "nvidia-uvm", "nvidia-caps"] {
+                #expect(devices.contains("char-\(device) rw"), "\(name)")
             }
         }
     }
 
+    /// A start limit that an instance hits stops the socket that all share (socket_trigger_notify in systemd's socket.c).
+    @Test func noInstanceTakesTheSocketAway() throws {
+        #expect(try Self.value("StartLimitIntervalSec", in: "provider-fcgi@.service") == "0")
+    }
+
     @Test func bothServicesAreRestrictedAlike() throws {
         let marker = "# --- Who it is"
-        let parts = try ["provider-fcgi.service", "provider-reporter.service"].map { name in
+        let parts = try ["provider-fcgi@.service", "provider-reporter.service"].map { name in
             let unit = try Repository.read("systemd/" + name)
             let start = try #require(unit.range(of: marker), "\(name)")
             let end = unit.range(of: "\n\n[Install]")?.lowerBound ?? unit.endIndex
@@ -77,8 +118,12 @@ struct SystemdUnitsTests {
         #expect(parts[0] == parts[1])
     }
 
-    private static func value(_ key: String, in unit: String) throws -> String? {
-        try Repository.read("systemd/" + unit).split(separator: "\n").first { $0.hasPrefix(key + "=") }
+    private static func values(_ key: String, in unit: String) throws -> [String] {
+        try Repository.read("systemd/" + unit).split(separator: "\n").filter { $0.hasPrefix(key + "=") }
             .map { String($0.dropFirst(key.count + 1)) }
+    }
+
+    private static func value(_ key: String, in unit: String) throws -> String? {
+        try values(key, in: unit).first
     }
 }

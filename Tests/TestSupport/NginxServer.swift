@@ -70,6 +70,12 @@ public final class NginxServer: Sendable {
     /// Its file that names the engine; only with an engine.
     public var upstreamFile: String { directory.path + "/conf.d/provider-upstream.conf" }
 
+    /// Writes another engine into that file; nginx itself goes on as it began.
+    public func nameEngine(_ address: String) throws {
+        try directory.write(
+            "upstream provider_engine { server \(address); }\n", to: "conf.d/provider-upstream.conf")
+    }
+
     /// What it has written to its access log so far.
     public var accessLog: String { log("access.log") }
 

@@ -39,6 +39,18 @@ public final class SocketConnection: @unchecked Sendable {
         self.init(descriptor)
     }
 
+    /// Connects to a Unix socket.
+    public convenience init(path: String) throws {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SocketError("socket") }
+        guard withUnixAddress(of: path, { connect(descriptor, $0, $1) }) == 0 else {
+            let error = SocketError("connect to \(path)")
+            Glibc.close(descriptor)
+            throw error
+        }
+        self.init(descriptor)
+    }
+
     private var descriptor: Int32 { state.withLock { $0 ?? -1 } }
 
     public func send(_ text: String) throws {

@@ -14,6 +14,20 @@ public final class UnixListener: Sendable {
     deinit { close(descriptor) }
 }
 
+/// A connection to a Unix socket, as nginx makes them; for one that says nothing.
+public final class UnixConnection: Sendable {
+    private let descriptor: CInt
+
+    public init(_ path: String) throws {
+        descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard withUnixAddress(of: path, { connect(descriptor, $0, $1) }) == 0 else {
+            throw SocketError("connect to \(path)")
+        }
+    }
+
+    deinit { close(descriptor) }
+}
+
 /// The service manager's end of sd_notify(3).
 public final class NotifySocket: Sendable {
     public let path: String
@@ -29,6 +43,21 @@ public final class NotifySocket: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Blocks until the message, past others.
+    public func receive(_ message: String) throws {
+        while try receive() != message {}
+    }
+
+    /// Takes what is there now; blocks for nothing.
+    public func receiveAll() -> [String] {
+        var messages: [String] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while case let count = recv(descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT)), count >= 0 {
+            messages.append(String(decoding: buffer[..<count], as: UTF8.self))
+        }
+        return messages
+    }
+
     /// Blocks until the next message.
     public func receive() throws -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -40,14 +69,17 @@ public final class NotifySocket: Sendable {
 
 private func unixSocket(_ type: __socket_type, at path: String) throws -> CInt {
     let descriptor = socket(AF_UNIX, CInt(type.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard withUnixAddress(of: path, { bind(descriptor, $0, $1) }) == 0 else { throw SocketError("bind \(path)") }
+    return descriptor
+}
+
+func withUnixAddress<Result>(of path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-    let isBound = withUnsafePointer(to: &address) { pointer in
+    return withUnsafePointer(to: &address) { pointer in
         pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
         }
     }
-    guard isBound else { throw SocketError("bind \(path)") }
-    return descriptor
 }

@@ -42,15 +42,30 @@ public struct HMACValidator: Sendable {
             default: throw unavailable("\(error)", exchange)
             }
         }
-        struct Answer: Decodable { let valid: Bool }
-        let answer = try? JSONDecoder().decode(Answer.self, from: Data(response.body))
-        switch (answer?.valid, response.head.status) {
-        case (false, _): throw .refused(.invalidHMAC)
-        case (true, 200): return
-        case (nil, 401):
-            throw unavailable("central refuses our own key (401); check provider.api_key", exchange)
-        case (_, let status):
-            throw unavailable("central answered \(status) without a verdict", exchange)
+        switch Verdict(response) {
+        case .valid: return
+        case .invalid: throw .refused(.invalidHMAC)
+        case .none(let cause): throw unavailable(cause, exchange)
+        }
+    }
+
+    /// What an answer of central's means.
+    enum Verdict: Equatable {
+        case valid
+        case invalid
+        /// No verdict, and why.
+        case none(String)
+
+        init(_ response: HTTPResponse) {
+            struct Answer: Decodable { let valid: Bool }
+            let answer = try? JSONDecoder().decode(Answer.self, from: Data(response.body))
+            self =
+                switch (answer?.valid, response.head.status) {
+                case (false, _): .invalid
+                case (true, 200): .valid
+                case (nil, 401): .none("central refuses our own key (401); check provider.api_key")
+                case (_, let status): .none("central answered \(status) without a verdict")
+                }
         }
     }
 

@@ -99,12 +99,22 @@ public struct Configuration: Sendable, Equatable {
         case all
     }
 
+    /// What is logged, and how.
     public struct Log: Sendable, Equatable {
         public var level = LogLevel.info
+        public var format = LogFormat.text
     }
 
     /// swift-log's levels by their own names.
     public enum LogLevel: String, Sendable, Equatable, CaseIterable {
         case trace, debug, info, notice, warning, error, critical
+    }
+
+    /// What a log line looks like.
+    public enum LogFormat: String, Sendable, Equatable, CaseIterable {
+        /// The form that journald reads.
+        case text
+        /// An object a line, for those who ship logs.
+        case json
     }
 }

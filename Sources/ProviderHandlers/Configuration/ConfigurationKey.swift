@@ -7,12 +7,16 @@ struct ConfigurationKey: Sendable {
     let choices: [String]
     let isList: Bool
     let isSecret: Bool
+    /// Whether a worker that runs keeps the value it was started with.
+    let isFixed: Bool
     private let isNumber: Bool
     private let assign: @Sendable (WrittenValue, inout Configuration) -> Bool
+    private let areEqual: @Sendable (Configuration, Configuration) -> Bool
+    private let copy: @Sendable (Configuration, inout Configuration) -> Void
 
-    init<Value>(
+    init<Value: Equatable & SendableMetatype>(
         _ section: String, _ name: String, _ field: any WritableKeyPath<Configuration, Value> & Sendable,
-        _ format: ValueFormat<Value>
+        _ format: ValueFormat<Value>, isFixed: Bool = false
     ) {
         self.section = section
         self.name = name
@@ -21,11 +25,14 @@ struct ConfigurationKey: Sendable {
         isList = format.isList
         isNumber = format.isNumber
         isSecret = Value.self == Secret.self
+        self.isFixed = isFixed
         assign = { written, configuration in
             guard let value = format.parse(written) else { return false }
             configuration[keyPath: field] = value
             return true
         }
+        areEqual = { $0[keyPath: field] == $1[keyPath: field] }
+        copy = { $1[keyPath: field] = $0[keyPath: field] }
     }
 
     /// `section.name`, as messages call it.
@@ -40,6 +47,16 @@ struct ConfigurationKey: Sendable {
     /// Sets the configuration's field; false when the value is not as expected, and the field is as before.
     func set(_ written: WrittenValue, in configuration: inout Configuration) -> Bool {
         assign(written, &configuration)
+    }
+
+    /// Whether two configurations have different values for it.
+    func differs(_ one: Configuration, _ other: Configuration) -> Bool {
+        !areEqual(one, other)
+    }
+
+    /// Gives one configuration the value of another.
+    func copy(from source: Configuration, to target: inout Configuration) {
+        copy(source, &target)
     }
 
     /// What was expected and what was found instead, for a value that `set` refused.
@@ -62,10 +79,11 @@ struct ConfigurationKey: Sendable {
 /// Every key there is; the file, the environment and the example are all held to this table.
 enum ConfigurationSchema {
     static let keys: [ConfigurationKey] = [
-        ConfigurationKey("server", "socket", \.server.socket, .socketPath),
-        ConfigurationKey("server", "socket_group", \.server.socketGroup, .text(#"the name of a group, or """#)),
-        ConfigurationKey("server", "host", \.server.host, .host),
-        ConfigurationKey("server", "port", \.server.port, .whole(1...65_535)),
+        ConfigurationKey("server", "socket", \.server.socket, .socketPath, isFixed: true),
+        ConfigurationKey(
+            "server", "socket_group", \.server.socketGroup, .text(#"the name of a group, or """#), isFixed: true),
+        ConfigurationKey("server", "host", \.server.host, .host, isFixed: true),
+        ConfigurationKey("server", "port", \.server.port, .whole(1...65_535), isFixed: true),
         // Each one is a thread and a few descriptors.
         ConfigurationKey("server", "max_in_flight", \.server.maxInFlight, .whole(1...4096)),
         // A tebibyte: what goes through is never held in memory.
@@ -96,6 +114,7 @@ enum ConfigurationSchema {
         ConfigurationKey("gpu", "max_sample_age", \.gpu.maxSampleAge, .seconds),
 
         ConfigurationKey("log", "level", \.log.level, .choice),
+        ConfigurationKey("log", "format", \.log.format, .choice),
     ]
 
     /// The sections, in the table's order.

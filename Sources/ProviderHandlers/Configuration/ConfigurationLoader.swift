@@ -1,12 +1,9 @@
 /// Puts the configuration together from its sources, the later ones over the earlier ones.
 struct ConfigurationLoader {
-    /// Far above any real key.
-    private static let keySizeLimit = 8192
-
-    private(set) var configuration = Configuration()
-    private(set) var warnings: [String] = []
+    var configuration = Configuration()
+    var warnings: [String] = []
     /// Where a key got its value, in the words of a message.
-    private var places: [String: String] = [:]
+    private(set) var places: [String: String] = [:]
 
     /// Takes what the file says.
     mutating func apply(_ file: ConfigurationFile) throws(ConfigurationError) {
@@ -55,36 +52,6 @@ struct ConfigurationLoader {
             }
         }
         try refuseBoth(isGiven("PROVIDER_API_KEY"), isGiven("PROVIDER_API_KEY_FILE"))
-    }
-
-    /// Reads the API key from the file that holds it, if there is one.
-    mutating func readKeyFile() throws(ConfigurationError) {
-        let path = configuration.provider.apiKeyFile
-        guard !path.isEmpty else { return }
-        let name = Found.printable(path)
-        let place = places["provider.api_key_file"] ?? ""
-        func refuse(_ problem: String) -> ConfigurationError {
-            ConfigurationError(place, "provider.api_key_file", "\(name): \(problem)")
-        }
-        let file: BoundedFile
-        do throws(UnreadableFile) {
-            file = try BoundedFile(path, limit: Self.keySizeLimit)
-        } catch {
-            throw refuse("cannot be read: \(error.reason)")
-        }
-        // Editors and echo end a line; a blank at the end is never meant.
-        let blanks = " \t\r\n".utf8
-        var bytes = file.bytes
-        while let last = bytes.last, blanks.contains(last) { bytes.removeLast() }
-        guard !bytes.isEmpty else { throw refuse("expected a key, found an empty file") }
-        let key = ValueFormat<Secret>.key
-        guard let secret = key.parse(.text(String(decoding: bytes, as: UTF8.self), isQuoted: true)) else {
-            throw refuse("expected one line of \(key.expectation), found something else")
-        }
-        configuration.provider.apiKey = secret
-        if file.isReadableByOthers {
-            warnings.append("\(name): holds provider.api_key and every user can read it; run chmod 640 \(name)")
-        }
     }
 
     /// Warns of values that are fine one by one and make no sense together.

@@ -7,6 +7,23 @@ public struct LoadedConfiguration: Sendable {
     public var warnings: [String]
 }
 
+/// Where a program's configuration comes from, to read it now and again.
+public struct ConfigurationSource: Sendable {
+    private let path: String?
+    private let environment: [String: String]
+
+    /// As `Configuration.load` takes them.
+    public init(path: String?, environment: [String: String]) {
+        self.path = path
+        self.environment = environment
+    }
+
+    /// Reads it as it is now.
+    public func load() throws(ConfigurationError) -> LoadedConfiguration {
+        try Configuration.load(path: path, environment: environment)
+    }
+}
+
 extension Configuration {
     /// Where the configuration is when nobody says otherwise.
     public static let defaultPath = "/etc/provider-client/config.yaml"
@@ -16,7 +33,8 @@ extension Configuration {
     /// - Parameters:
     ///   - path: the file the command line names; without one `PROVIDER_CONFIG` in the environment names it, and
     ///     without that it is `defaultPath`, which alone may be missing.
-    ///   - environment: `PROVIDER_…` variables override the file's keys.
+    ///   - environment: `PROVIDER_…` variables override the file's keys; `CREDENTIALS_DIRECTORY` is where systemd
+    ///     puts the API key.
     /// - Throws: `ConfigurationError` for the first problem.
     public static func load(
         path: String?, environment: [String: String]
@@ -33,6 +51,7 @@ extension Configuration {
         if let file { try loader.apply(file) }
         try loader.apply(environment)
         try loader.readKeyFile()
+        try loader.readCredential(environment)
         loader.checkTogether()
         return LoadedConfiguration(
             configuration: loader.configuration, source: file?.name ?? "defaults (no \(defaultPath))",

@@ -2,21 +2,18 @@
 public struct CompletionForwarder: Sendable {
     private let http: HTTPClient
     private let engine: Configuration.Ollama
-    private let maxBodyBytes: Int
 
-    public init(http: HTTPClient, engine: Configuration.Ollama, maxBodyBytes: Int) {
+    public init(http: HTTPClient, engine: Configuration.Ollama) {
         self.http = http
         self.engine = engine
-        self.maxBodyBytes = maxBodyBytes
     }
 
     /// Answers the exchange with what the engine says, whatever its status; or leaves that to nginx.
     ///
     /// - Throws: a refusal when the engine gave no usable answer and nothing has been sent; `clientGone` when there is
     ///   nobody to answer.
-    func forward(_ exchange: Exchange, _ cancellation: Cancellation) throws(Interrupted) {
+    func forward(_ exchange: Exchange, _ body: RequestBody, _ cancellation: Cancellation) throws(Interrupted) {
         guard engine.forward == .worker else { return try exchange.handOver() }
-        let body = RequestBody(exchange.client, limit: maxBodyBytes)
         let request = HTTPRequest(
             .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),
             timeouts: HTTPTimeouts(

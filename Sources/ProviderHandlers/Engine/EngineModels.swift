@@ -64,7 +64,7 @@ public final class EngineModels: Sendable {
 }
 
 /// Either shape: OpenAI's `{"data":[{"id",…}]}` or Ollama's `{"models":[{"name","modified_at",…}]}`.
-private struct ModelList: Decodable {
+struct ModelList: Decodable {
     let models: [Model]
 
     private enum CodingKeys: CodingKey { case data, models }
@@ -73,23 +73,39 @@ private struct ModelList: Decodable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         // Ollama's /v1/models says `"data": null` when it has no model.
         if container.contains(.data) {
-            models = try container.decode([OpenAIModel]?.self, forKey: .data)?.map(\.model) ?? []
+            models = try container.decode([Entry<OpenAIModel>]?.self, forKey: .data)?.compactMap(\.value?.model) ?? []
         } else {
-            models = try container.decode([OllamaModel]?.self, forKey: .models)?.map(\.model) ?? []
+            models = try container.decode([Entry<OllamaModel>]?.self, forKey: .models)?.compactMap(\.value?.model) ?? []
+        }
+    }
+
+    /// One of the list; nil for one that is no model, which must not cost the others.
+    private struct Entry<Value: Decodable>: Decodable {
+        let value: Value?
+
+        init(from decoder: any Decoder) throws {
+            value = try? Value(from: decoder)
         }
     }
 
     private struct OpenAIModel: Decodable {
-        let id: String
-        let created: Int?
-        let ownedBy: String?
+        let model: Model
 
         enum CodingKeys: String, CodingKey {
             case id, created
             case ownedBy = "owned_by"
         }
 
-        var model: Model { Model(id: id, created: created ?? 0, ownedBy: ownedBy ?? "library") }
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            // Central takes integers only; some engines write a fraction, or a text.
+            let created = (try? container.decode(Double.self, forKey: .created)).flatMap {
+                Int(exactly: $0.rounded(.down))
+            }
+            model = Model(
+                id: try container.decode(String.self, forKey: .id), created: created ?? 0,
+                ownedBy: (try? container.decode(String.self, forKey: .ownedBy)) ?? "library")
+        }
     }
 
     private struct OllamaModel: Decodable {

@@ -20,9 +20,10 @@ struct EventTail {
 
     /// Whether the stream stopped without its end: only a connection closed in place of a delimiter can hide that, and
     /// then OpenAI's closing `data: [DONE]` is missing.
-    var isCut: Bool {
-        !isDelimited && !String(decoding: bytes, as: UTF8.self).contains("[DONE]")
-    }
+    var isCut: Bool { !isDelimited && !isDone }
+
+    /// Whether OpenAI's closing event has come.
+    var isDone: Bool { String(decoding: bytes, as: UTF8.self).contains("data: [DONE]") }
 
     /// Whether an event that is sent now starts on a line of its own, after an empty one.
     var isAtEventStart: Bool {

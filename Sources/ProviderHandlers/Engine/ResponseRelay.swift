@@ -52,7 +52,8 @@ final class ResponseRelay: TransferHandler {
             state = .holding(head, held)
             guard held.count > Self.holdLimit else { return }
             var sent = EndToEndHeaders.filtered(head)
-            if let length = head.headers.first("Content-Length") {
+            // With both, the length does not count (RFC 9112, 6.3).
+            if head.headers.first("Transfer-Encoding") == nil, let length = head.headers.first("Content-Length") {
                 sent.headers.append(HTTPHeader("Content-Length", length))
             }
             state = .passing
@@ -92,7 +93,7 @@ final class ResponseRelay: TransferHandler {
             if head.status != 204 && head.status != 304 {
                 sent.headers.append(HTTPHeader("Content-Length", String(held.count)))
             }
-            exchange.client.drain()
+            exchange.client.drain(within: Exchange.drainLimit)
             try exchange.send(sent)
             try unsafe exchange.send(held.span.bytes)
         case .streaming(let tail):
@@ -114,10 +115,15 @@ final class ResponseRelay: TransferHandler {
             refusal = reason
         }
         switch state {
+        // An engine that refuses a body may close while it is still being sent, with its answer complete.
+        case .holding(let head, let held)
+        where interrupted == nil && head.headers.first("Content-Length") == "\(held.count)":
+            try finish()
         case .waiting, .holding:
             throw .refused(refusal)
         case .streaming(let tail):
-            try sendEvent(refusal, after: tail)
+            // Nothing comes after the end, though the engine forgot HTTP's own.
+            if !tail.isDone { try sendEvent(refusal, after: tail) }
             try exchange.finish()
         case .passing:
             exchange.cut = refusal.code

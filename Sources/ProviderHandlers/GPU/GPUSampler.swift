@@ -12,8 +12,16 @@ public final class GPUSampler: Sendable {
     /// However long a run takes, the next begins after this much, unless the interval is longer.
     private static let maxCourtesy = Duration.seconds(5)
 
-    private let reader: NvidiaSMI
-    private let configuration: Configuration.GPU
+    private struct Settings {
+        var reader: NvidiaSMI
+        var configuration: Configuration.GPU
+        /// Grows with each change.
+        var revision = 0
+        /// The pause between two runs, while there is one.
+        var pause: Task<Void, Never>?
+    }
+
+    private let settings: Mutex<Settings>
     private let logger: Logger
     private let hangLimit: Duration
     private let state: Mutex<SamplerState>
@@ -26,8 +34,7 @@ public final class GPUSampler: Sendable {
 
     /// - Parameter hangLimit: how long a run may take before it counts as hanging.
     init(reader: NvidiaSMI, configuration: Configuration.GPU, logger: Logger, hangLimit: Duration) {
-        self.reader = reader
-        self.configuration = configuration
+        settings = Mutex(Settings(reader: reader, configuration: configuration))
         self.logger = logger
         self.hangLimit = hangLimit
         state = Mutex(SamplerState(configuration, isPath: reader.isPath))
@@ -45,7 +52,22 @@ public final class GPUSampler: Sendable {
     public func stop() {
         task.withLock { $0?.cancel() }
         // The task would see to it, but the process may exit before it gets to.
-        reader.stop()
+        settings.withLock { $0.reader }.stop()
+    }
+
+    /// Takes up another configuration, with a run at once unless one is under way.
+    ///
+    /// The sampler stays the same one, so that what is known stays known and no second child is ever started beside
+    /// one that cannot be killed.
+    public func change(to configuration: Configuration.GPU) {
+        let (isPath, pause) = settings.withLock { settings in
+            settings.configuration = configuration
+            settings.reader = settings.reader.reading(configuration.nvidiaSMI)
+            settings.revision += 1
+            return (settings.reader.isPath, settings.pause)
+        }
+        note { $0.change(to: configuration, isPath: isPath) }
+        pause?.cancel()
     }
 
     /// Blocks the calling thread until something has come of the first run, or `timeout` is over.
@@ -62,6 +84,20 @@ public final class GPUSampler: Sendable {
         state.withLock { $0.status(at: .now) }
     }
 
+    /// Whether the GPUs' load keeps requests out now.
+    public var verdict: BusyVerdict {
+        BusyRule.verdict(status, settings.withLock { $0.configuration })
+    }
+
+    /// How far the sampling has come, for whoever watches that it goes on.
+    public var progress: Liveness.Sampling {
+        let maxPause = max(settings.withLock { $0.configuration.sampleInterval }, Self.maxCourtesy)
+        return state.withLock { state in
+            Liveness.Sampling(
+                steps: state.steps, due: state.nextStep(hangLimit: hangLimit, maxPause: maxPause))
+        }
+    }
+
     /// The time between two runs: the interval, but nine times the last run if longer, so that nvidia-smi, which is slow
     /// on machines with many GPUs, takes no more than a tenth of the time; and that at most 5 s.
     static func pause(afterRunOf time: Duration, interval: Duration) -> Duration {
@@ -70,6 +106,7 @@ public final class GPUSampler: Sendable {
 
     private func sampleUntilCancelled() async {
         while !Task.isCancelled {
+            let (reader, configuration, revision) = settings.withLock { ($0.reader, $0.configuration, $0.revision) }
             let started = ContinuousClock.now
             let run = state.withLock { $0.begin(at: started) }
             let watchdog = Task { await watch(run) }
@@ -84,8 +121,22 @@ public final class GPUSampler: Sendable {
             guard !Task.isCancelled else { return }
             note { $0.end(result, at: .now) }
             let pause = Self.pause(afterRunOf: ContinuousClock.now - started, interval: configuration.sampleInterval)
-            // Throws when cancelled, as the loop is then.
-            try? await Task.sleep(for: pause)
+            await wait(for: pause, unlessChangedSince: revision)
+        }
+    }
+
+    /// A pause that a change of the configuration or the end of the sampling ends early.
+    private func wait(for time: Duration, unlessChangedSince revision: Int) async {
+        let pause = Task { _ = try? await Task.sleep(for: time) }
+        let isChanged = settings.withLock { settings in
+            settings.pause = pause
+            return settings.revision != revision
+        }
+        if isChanged { pause.cancel() }
+        await withTaskCancellationHandler {
+            await pause.value
+        } onCancel: {
+            pause.cancel()
         }
     }
 

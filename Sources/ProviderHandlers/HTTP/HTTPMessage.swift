@@ -1,6 +1,7 @@
 /// One header field. Names compare without regard to case (RFC 9110, 5.1).
 public struct HTTPHeader: Sendable, Equatable {
     public var name: String
+    /// In an answer each character is one byte (ISO 8859-1), so that values of any encoding pass unchanged.
     public var value: String
 
     public init(_ name: String, _ value: String) {
@@ -20,6 +21,16 @@ extension String {
     /// ASCII comparison without regard to case, as header names need; no Unicode folding.
     func equalsIgnoringCase(_ other: String) -> Bool {
         utf8.elementsEqual(other.utf8) { $0.asciiLowercased == $1.asciiLowercased }
+    }
+
+    /// One character for each byte.
+    init(latin1 bytes: some Sequence<UInt8>) {
+        self.init(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+    }
+
+    /// One byte for each character; `?` for one that is none of ISO 8859-1.
+    public var latin1: [UInt8] {
+        unicodeScalars.map { UInt8(exactly: $0.value) ?? UInt8(ascii: "?") }
     }
 }
 

@@ -1,44 +1,82 @@
 /// Builds a response head from the lines libcurl hands out one by one.
 ///
-/// Interim answers (1xx) are passed over; lines after the head (trailers) are dropped.
+/// Interim answers (1xx) are passed over; lines after the head (trailers) are dropped. What nginx would refuse a whole
+/// answer for is mended or left out: a name that is no token, a blank before the colon, a folded line (RFC 9112, 5).
 struct HeadParser {
     private var status = 0
     private var headers: [HTTPHeader] = []
     private var isComplete = false
+    /// Whether a folded line goes on with the last header; not after one that was left out.
+    private var canContinue = false
 
     /// Takes one line with its line end; returns the head when the line completes it.
     mutating func add(_ line: RawSpan) -> HTTPResponseHead? {
         guard !isComplete else { return nil }
-        let text = Self.trimmed(line)
-        if text.hasPrefix("HTTP/") {
+        let text = Self.printable(line)
+        if text.starts(with: "HTTP/".utf8) {
             // "HTTP/1.1 200 OK": libcurl has already refused anything else.
-            status = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-            headers = []
+            let status = text.split(separator: 0x20).dropFirst().first.flatMap {
+                Int(String(decoding: $0, as: UTF8.self))
+            }
+            (self.status, headers, canContinue) = (status ?? 0, [], false)
             return nil
         }
-        if text.isEmpty {
+        if text.trimmed.isEmpty {
             guard status >= 200 else { return nil }
             isComplete = true
             return HTTPResponseHead(status: status, headers: headers)
         }
-        if let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), colon != text.startIndex {
-            let value = text[text.index(after: colon)...]
-            headers.append(HTTPHeader(String(text[..<colon]), String(value.drop { $0 == " " || $0 == "\t" })))
+        if text[0].isBlank {
+            if canContinue { headers[headers.count - 1].value += " " + String(latin1: text.trimmed) }
+        } else {
+            addField(text)
         }
         return nil
     }
 
-    /// The line without its end and without control characters, which could end a header early further on.
-    private static func trimmed(_ line: RawSpan) -> String {
-        unsafe line.withUnsafeBytes { buffer in
-            var text = unsafe buffer[...]
-            while let last = unsafe text.last, last <= 0x20 { unsafe text = text.dropLast() }
-            if unsafe text.allSatisfy(isFieldByte) { return unsafe String(decoding: text, as: UTF8.self) }
-            var bytes = unsafe text.filter(isFieldByte)
-            while let last = bytes.last, last <= 0x20 { bytes.removeLast() }
-            return String(decoding: bytes, as: UTF8.self)
-        }
+    private mutating func addField(_ line: [UInt8]) {
+        canContinue = false
+        guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return }
+        let name = line[..<colon].trimmed
+        guard !name.isEmpty, name.allSatisfy(\.isTokenByte) else { return }
+        headers.append(HTTPHeader(String(latin1: name), String(latin1: line[(colon + 1)...].trimmed)))
+        canContinue = true
     }
 
-    private static func isFieldByte(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7F || byte == 0x09 }
+    /// The line without control characters, which could end a header early further on.
+    private static func printable(_ line: RawSpan) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(line.byteCount)
+        for index in 0..<line.byteCount {
+            let byte = unsafe line.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
+            if byte.isFieldByte { bytes.append(byte) }
+        }
+        return bytes
+    }
+}
+
+extension Collection<UInt8> {
+    /// Without blanks at either end.
+    fileprivate var trimmed: ArraySlice<UInt8> {
+        var rest = Array(drop(while: \.isBlank))[...]
+        while let last = rest.last, last.isBlank { rest.removeLast() }
+        return rest
+    }
+}
+
+extension UInt8 {
+    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
+
+    /// Whether a header field's value may hold it (RFC 9110, 5.5).
+    var isFieldByte: Bool { self >= 0x20 && self != 0x7F || self == 0x09 }
+
+    /// Whether a token, such as a header field's name, may hold it (RFC 9110, 5.6.2).
+    fileprivate var isTokenByte: Bool {
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(self)
+        }
+    }
 }

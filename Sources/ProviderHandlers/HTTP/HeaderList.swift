@@ -27,7 +27,3 @@ import CCurl
         if let longer = unsafe curl_slist_append(list, line) { unsafe list = unsafe longer }
     }
 }
-
-extension UInt8 {
-    fileprivate var isFieldByte: Bool { self >= 0x20 && self != 0x7F || self == 0x09 }
-}

@@ -33,6 +33,8 @@ protocol TransferHandler: AnyObject {
     private var failure: HTTPError?
     private var lastProgress = ContinuousClock.now
     private var hasAnswer = false
+    private var hasProgressed = false
+    private var isConnected = false
     /// What libcurl waits for; nil when it is left to look for itself.
     private let sockets: WatchedSockets?
     var isPrompt: Bool { sockets != nil }
@@ -72,6 +74,8 @@ protocol TransferHandler: AnyObject {
         parser = HeadParser()
         failure = nil
         hasAnswer = false
+        hasProgressed = false
+        isConnected = false
         lastProgress = .now
         unsafe errorText.pointee = 0
         let headers = HeaderList(request)
@@ -101,43 +105,77 @@ protocol TransferHandler: AnyObject {
     private func drive(_ timeouts: HTTPTimeouts, _ interruption: Interruption?) throws(HTTPError) {
         var running: CInt = 1
         while true {
-            if let sockets { sockets.act(&running) } else { unsafe curl_multi_perform(multi, &running) }
+            try check(perform(&running))
             if let failure { throw failure }
             if running == 0 { return try finish() }
             try handler?.receivedAllSoFar()
+            noteProgress()
             if let reason = interruption?.cancellation.reason { throw .cancelled(reason) }
-            let limit = hasAnswer ? timeouts.idle : timeouts.firstByte
-            // Without a limit of ours libcurl's own timers (connect, total) still end the wait.
+            // Until then, and without a limit of ours, libcurl's own timers (connect, total) end the wait.
+            let limit = !isConnected ? nil : hasAnswer ? timeouts.idle : timeouts.firstByte
             let remaining = limit.map { $0 - (ContinuousClock.now - lastProgress) } ?? .seconds(60)
             guard remaining > .zero else { throw .timedOut(hasAnswer ? "idle" : "first byte") }
             try wait(remaining, interruption?.peer)
         }
     }
 
+    private func perform(_ running: inout CInt) -> CURLMcode {
+        if let sockets { return sockets.act(&running) }
+        return unsafe curl_multi_perform(multi, &running)
+    }
+
+    /// Restarts the clock of the limits after what libcurl and the handler have just done.
+    ///
+    /// Only now, since writing to a slow client must not count as the engine's silence; nor does connecting.
+    private func noteProgress() {
+        if !isConnected {
+            isConnected = time(CURLINFO_PRETRANSFER_TIME_T) > 0
+            hasProgressed = true
+        }
+        if hasProgressed { lastProgress = .now }
+        hasProgressed = false
+    }
+
+    /// One of libcurl's times in microseconds; 0 for what has not been reached.
+    private func time(_ info: CURLINFO) -> Int {
+        var value: curl_off_t = 0
+        unsafe ccurl_getinfo_time(easy, info, &value)
+        return Int(value)
+    }
+
     /// Waits for the connection, a wake-up or the peer's hang-up.
     private func wait(_ limit: Duration, _ peer: (any HangUpSource)?) throws(HTTPError) {
         guard let peer, let descriptor = peer.descriptor else {
-            pause(limit)
+            try pause(limit)
             return
         }
         guard peer.hasReadAll else {
             // What is unread makes it readable all the time, and curl_multi_poll cannot ask for a hang-up alone: it is
             // looked for between short waits.
-            pause(min(limit, Self.hangUpInterval))
+            try pause(min(limit, Self.hangUpInterval))
             if Self.hasHungUp(descriptor) { throw .cancelled(.clientGone) }
             return
         }
         // Readable now means closed (or a record to abort).
-        if pause(limit, descriptor) { throw .cancelled(.clientGone) }
+        if try pause(limit, descriptor) { throw .cancelled(.clientGone) }
     }
 
     /// Waits for what libcurl waits for and, if given, for a descriptor to be readable; whether it is.
     @discardableResult
-    private func pause(_ limit: Duration, _ descriptor: CInt? = nil) -> Bool {
-        if let sockets { return sockets.poll(limit, descriptor) }
+    private func pause(_ limit: Duration, _ descriptor: CInt? = nil) throws(HTTPError) -> Bool {
+        if let sockets {
+            let (code, isReadable) = sockets.poll(limit, descriptor)
+            try check(code)
+            return isReadable
+        }
         var waited = curl_waitfd(fd: descriptor ?? -1, events: Int16(CURL_WAIT_POLLIN), revents: 0)
-        unsafe curl_multi_poll(multi, &waited, descriptor == nil ? 0 : 1, limit.pollMilliseconds, nil)
+        try check(unsafe curl_multi_poll(multi, &waited, descriptor == nil ? 0 : 1, limit.pollMilliseconds, nil))
         return waited.revents != 0
+    }
+
+    /// What goes wrong here goes wrong again at once: without an end it would spin.
+    private func check(_ code: CURLMcode) throws(HTTPError) {
+        if code != CURLM_OK { throw .broken(unsafe String(cString: curl_multi_strerror(code))) }
     }
 
     /// Half of the 100 ms in which a client that leaves has to be noticed.
@@ -162,9 +200,7 @@ protocol TransferHandler: AnyObject {
             CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
             throw .unreachable(cause)
         case CURLE_OPERATION_TIMEDOUT:
-            var connected: curl_off_t = 0
-            unsafe ccurl_getinfo_time(easy, CURLINFO_CONNECT_TIME_T, &connected)
-            throw .timedOut(connected == 0 ? "connect" : "total")
+            throw .timedOut(time(CURLINFO_PRETRANSFER_TIME_T) == 0 ? "connect" : "total")
         default:
             throw .broken(cause)
         }
@@ -211,8 +247,7 @@ extension Transfer {
     private func attempt(_ step: () throws(HTTPError) -> Void) -> Bool {
         do throws(HTTPError) {
             try step()
-            // Taken after the step: writing to a slow client must not count as the engine's silence.
-            lastProgress = .now
+            hasProgressed = true
             return true
         } catch {
             failure = error
@@ -221,8 +256,9 @@ extension Transfer {
     }
 
     private func receive(headerLine line: RawSpan) throws(HTTPError) {
+        guard let head = parser.add(line) else { return }
         hasAnswer = true
-        if let head = parser.add(line) { try handler?.receive(head: head) }
+        try handler?.receive(head: head)
     }
 
     private func receive(body: RawSpan) throws(HTTPError) {

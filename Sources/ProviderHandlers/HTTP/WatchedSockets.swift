@@ -25,29 +25,30 @@ import CCurl
     }
 
     /// Lets libcurl go on with the sockets that `poll` found ready, or, when there are none, with what time has brought.
-    func act(_ running: inout CInt) {
+    func act(_ running: inout CInt) -> CURLMcode {
         // The list may change on the way.
         let ready = sockets.filter { $0.revents != 0 }
         for socket in ready {
-            unsafe curl_multi_socket_action(multi, socket.fd, socket.readiness, &running)
+            let code = unsafe curl_multi_socket_action(multi, socket.fd, socket.readiness, &running)
+            if code != CURLM_OK { return code }
         }
-        if ready.isEmpty { unsafe curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running) }
+        guard ready.isEmpty else { return CURLM_OK }
+        return unsafe curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running)
     }
 
     /// Waits for the sockets, libcurl's timers, a wake-up and, if given, for a descriptor to be readable; whether it is.
-    func poll(_ limit: Duration, _ descriptor: CInt?) -> Bool {
+    func poll(_ limit: Duration, _ descriptor: CInt?) -> (code: CURLMcode, isReadable: Bool) {
         var waited = sockets
         for index in waited.indices { waited[index].revents = 0 }
         if let descriptor {
             waited.append(curl_waitfd(fd: descriptor, events: Int16(CURL_WAIT_POLLIN), revents: 0))
         }
-        unsafe waited.withUnsafeMutableBufferPointer { buffer in
-            _ = unsafe curl_multi_poll(
-                multi, buffer.baseAddress, UInt32(buffer.count), limit.pollMilliseconds, nil)
+        let code = unsafe waited.withUnsafeMutableBufferPointer { buffer in
+            unsafe curl_multi_poll(multi, buffer.baseAddress, UInt32(buffer.count), limit.pollMilliseconds, nil)
         }
         let isReadable = descriptor != nil && waited.removeLast().revents != 0
         sockets = waited
-        return isReadable
+        return (code, isReadable)
     }
 
     private func watch(_ descriptor: CInt, _ action: CInt) {

@@ -30,11 +30,21 @@ public struct ReportCollector: Sendable {
             errors.append("engine: \(error)")
         }
         let url = tunnel.url(within: Self.tunnelLimit)
-        let status = status()
+        return report(list, url: url, status(), inFlight: inFlight, errors)
+    }
+
+    /// A report of what is known without asking anybody.
+    func reportWithoutModels(_ status: GPUStatus, inFlight: Int) -> HealthReport {
+        report([], url: tunnel.lastKnown, status, inFlight: inFlight, ["engine: has not answered yet"])
+    }
+
+    private func report(
+        _ models: [Model], url: String, _ status: GPUStatus, inFlight: Int, _ errors: [String]
+    ) -> HealthReport {
+        var errors = errors
         if case .unknown(let reason, _) = status { errors.append("gpu: \(reason)") }
         return HealthReport(
-            data: list, gpu: report(status, inFlight: inFlight),
-            ngrok: HealthReport.NgrokReport(url: url),
+            data: models, gpu: report(status, inFlight: inFlight), ngrok: HealthReport.NgrokReport(url: url),
             providerType: providerType, errors: errors.isEmpty ? nil : errors)
     }
 

@@ -9,7 +9,12 @@ public final class Tunnel: Sendable {
     private let http: HTTPClient
     private let configuration: Configuration.Ngrok
     private let logger: Logger
-    private let hasWarned = Mutex(false)
+    private let state = Mutex(State())
+
+    private struct State {
+        var hasWarned = false
+        var last = ""
+    }
 
     public init(http: HTTPClient, ngrok: Configuration.Ngrok, logger: Logger) {
         self.http = http
@@ -22,21 +27,35 @@ public final class Tunnel: Sendable {
         guard configuration.url.isEmpty else { return configuration.url }
         do throws(HTTPError) {
             let url = try ask(limit)
-            hasWarned.withLock { $0 = false }
+            state.withLock { $0 = State(hasWarned: false, last: url) }
             return url
         } catch {
-            let isNews = hasWarned.withLock { warned in
-                defer { warned = true }
-                return !warned
+            let isNews = state.withLock { state in
+                defer { state = State(hasWarned: true, last: "") }
+                return !state.hasWarned
             }
             if isNews { logger.warning("no public URL to report: ngrok agent at \(configuration.api): \(error)") }
             return ""
         }
     }
 
+    /// What `url` has returned last, or the configured one; asks nobody.
+    var lastKnown: String { configuration.url.isEmpty ? state.withLock { $0.last } : configuration.url }
+
     /// The agent's local API: GET /api/tunnels lists each tunnel with its `public_url` and `proto`
     /// (ngrok, "Agent API").
     private func ask(_ limit: Duration) throws(HTTPError) -> String {
+        let response = try http.fetch(
+            HTTPRequest(
+                .get, configuration.api + "/api/tunnels", headers: [HTTPHeader("Accept", "application/json")],
+                timeouts: HTTPTimeouts(connect: limit, total: limit)),
+            maxBodyBytes: Self.maxAnswerBytes)
+        guard response.head.status == 200 else { throw .broken("answered \(response.head.status)") }
+        return try Self.url(in: response.body)
+    }
+
+    /// The https tunnel's URL in the agent's answer.
+    static func url(in body: [UInt8]) throws(HTTPError) -> String {
         struct Answer: Decodable {
             struct Entry: Decodable {
                 let publicURL: String
@@ -44,13 +63,7 @@ public final class Tunnel: Sendable {
             }
             let tunnels: [Entry]
         }
-        let response = try http.fetch(
-            HTTPRequest(
-                .get, configuration.api + "/api/tunnels", headers: [HTTPHeader("Accept", "application/json")],
-                timeouts: HTTPTimeouts(connect: limit, total: limit)),
-            maxBodyBytes: Self.maxAnswerBytes)
-        guard response.head.status == 200 else { throw .broken("answered \(response.head.status)") }
-        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(response.body)) else {
+        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)) else {
             throw .broken("answered with something that is no list of tunnels")
         }
         guard let tunnel = answer.tunnels.first(where: { $0.publicURL.hasPrefix("https://") }) else {

@@ -8,18 +8,23 @@ public final class Admission: Sendable {
         var nextID: UInt64 = 0
         var inFlight: [UInt64: Cancellation] = [:]
         var isClosed = false
+        var limit: Int
     }
 
-    private let state = Mutex(State())
-    private let limit: Int
+    private let state: Mutex<State>
     private let gpu: @Sendable () -> BusyVerdict
 
     /// - Parameters:
     ///   - limit: completions that may run at once.
     ///   - gpu: the verdict on the newest sample; called for every request, so it must be cheap.
     public init(limit: Int, gpu: @escaping @Sendable () -> BusyVerdict) {
-        self.limit = limit
+        state = Mutex(State(limit: limit))
         self.gpu = gpu
+    }
+
+    /// Changes how many may run at once. Those that run go on, also when they are more.
+    public func change(limit: Int) {
+        state.withLock { $0.limit = limit }
     }
 
     public var inFlight: Int {
@@ -32,7 +37,7 @@ public final class Admission: Sendable {
     func withPlace<Result>(_ body: (Cancellation) throws(Interrupted) -> Result) throws(Interrupted) -> Result {
         let verdict = gpu()
         let admitted: Swift.Result<(id: UInt64, cancellation: Cancellation), Refusal> = state.withLock { state in
-            if let refusal = refusal(verdict, inFlight: state.inFlight.count) { return .failure(refusal) }
+            if let refusal = Self.refusal(verdict, state) { return .failure(refusal) }
             let cancellation = Cancellation()
             // The time to drain passed between the accept and here.
             if state.isClosed { cancellation.cancel(.shutdown) }
@@ -51,7 +56,7 @@ public final class Admission: Sendable {
     /// What the next completion would be told; nil when it would be let in.
     var refusal: Refusal? {
         let verdict = gpu()
-        return state.withLock { refusal(verdict, inFlight: $0.inFlight.count) }
+        return state.withLock { Self.refusal(verdict, $0) }
     }
 
     /// Cuts every completion that runs and every one that still starts.
@@ -63,13 +68,14 @@ public final class Admission: Sendable {
         for cancellation in running { cancellation.cancel(.shutdown) }
     }
 
-    private func refusal(_ verdict: BusyVerdict, inFlight: Int) -> Refusal? {
-        switch verdict {
+    private static func refusal(_ verdict: BusyVerdict, _ state: State) -> Refusal? {
+        let inFlight = state.inFlight.count
+        return switch verdict {
         case .busy: .gpuBusy
         case .unknown: .gpuUnknown
         // No GPU tells its utilization: what we know of its load is what we put on it ourselves.
         case .unreadable where inFlight > 0: .gpuBusy
-        case .idle, .unreadable: inFlight < limit ? nil : .tooManyInFlight(limit: limit)
+        case .idle, .unreadable: inFlight < state.limit ? nil : .tooManyInFlight(limit: state.limit)
         }
     }
 }

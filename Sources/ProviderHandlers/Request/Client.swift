@@ -21,29 +21,16 @@ public protocol Client: HangUpSource {
     /// Makes everything sent so far leave now, together with the answer's end. Nothing is sent afterwards.
     func finish() throws(ClientGone)
 
+    /// Reads and drops what is left of the request body, for at most about `limit`.
+    ///
+    /// A FastCGI socket closed with unread input is reset, and nginx then answers with a page of its own instead of
+    /// ours. What cannot be read needs no answer: the client has gone.
+    func drain(within limit: Duration)
+
     /// Ends the answer so that its reader sees it was cut off. For an answer whose end cannot carry a message.
     func breakOff()
 }
 
 extension Client {
     public func finish() throws(ClientGone) { try flush() }
-
-    /// nginx hands over a body it has buffered at once; only a slow client of an unbuffered one can take this long.
-    private static var drainLimit: Duration { .seconds(30) }
-
-    /// Reads and drops what is left of the request body.
-    ///
-    /// A FastCGI socket closed with unread input is reset, and nginx then answers with a page of its own instead of
-    /// ours. What cannot be read needs no answer: the client has gone.
-    func drain() {
-        guard !hasReadAll else { return }
-        let size = min(request.contentLength ?? RequestBody.pieceSize, RequestBody.pieceSize - 1) + 1
-        var scratch = [UInt8](repeating: 0, count: size)
-        let deadline = ContinuousClock.now + Self.drainLimit
-        while !hasReadAll && ContinuousClock.now < deadline {
-            var span = scratch.mutableSpan
-            var bytes = unsafe span.mutableBytes
-            guard let count = try? read(into: &bytes), count > 0 else { return }
-        }
-    }
 }

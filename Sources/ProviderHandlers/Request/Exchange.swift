@@ -41,26 +41,30 @@ final class Exchange {
         if firstByte == nil { firstByte = ContinuousClock.now - started }
     }
 
+    /// nginx hands over a body that it has buffered at once. A slow client of an unbuffered one must not hold the thread
+    /// that others need for their refusals.
+    static let drainLimit = Duration.seconds(3)
+
+    /// Sends a whole answer of our own; a HEAD gets its head only.
+    func answer(_ response: (head: HTTPResponseHead, body: [UInt8])) throws(Interrupted) {
+        client.drain(within: Self.drainLimit)
+        try send(response.head)
+        if request.method != "HEAD" { try unsafe send(response.body.span.bytes) }
+        try finish()
+    }
+
     /// Tells nginx to send the request to the engine by itself; what comes of it nobody here learns.
     ///
     /// nginx "performs an internal redirect to the specified URI", to a named location with method and body unchanged
     /// (ngx_http_fastcgi_module, X-Accel-Redirect; checked on nginx 1.22).
     func handOver() throws(Interrupted) {
-        client.drain()
+        client.drain(within: Self.drainLimit)
         isHandedOver = true
         let head = HTTPResponseHead(status: 200, headers: [HTTPHeader("X-Accel-Redirect", "@engine")])
         try passing { () throws(ClientGone) in
             try client.send(head)
             try client.finish()
         }
-    }
-
-    /// Sends a whole answer of our own; a HEAD gets its head only.
-    func answer(_ response: (head: HTTPResponseHead, body: [UInt8])) throws(Interrupted) {
-        client.drain()
-        try send(response.head)
-        if request.method != "HEAD" { try unsafe send(response.body.span.bytes) }
-        try finish()
     }
 
     private func passing(_ step: () throws(ClientGone) -> Void) throws(Interrupted) {

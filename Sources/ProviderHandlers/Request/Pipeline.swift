@@ -47,10 +47,11 @@ public struct Pipeline: Sendable {
     }
 
     private func complete(_ exchange: Exchange) throws(Interrupted) {
-        try checkSize(exchange.request)
+        let body = RequestBody(exchange.client, limit: maxBodyBytes)
+        try body.checkSize()
         try admission.withPlace { cancellation throws(Interrupted) in
             try hmac.check(exchange, cancellation)
-            try forwarder.forward(exchange, cancellation)
+            try forwarder.forward(exchange, body, cancellation)
         }
     }
 
@@ -60,13 +61,6 @@ public struct Pipeline: Sendable {
         } catch {
             throw .refused(error)
         }
-    }
-
-    /// A declared length is judged before anything is read; an undeclared one while it is.
-    private func checkSize(_ request: Request) throws(Interrupted) {
-        guard let length = request.contentLength else { return }
-        if length > maxBodyBytes { throw .refused(.bodyTooLarge(limit: maxBodyBytes)) }
-        if length == 0 { throw .refused(.emptyBody) }
     }
 
     /// What the next completion would be told.
@@ -88,15 +82,19 @@ public struct Pipeline: Sendable {
         let request = exchange.request
         var metadata: Logger.Metadata = [
             "id": "\(request.id)", "method": "\(request.method)", "path": "\(request.path)",
-            "status": "\(exchange.isHandedOver ? "handed_over" : exchange.status.map { String($0) } ?? "-")",
-            "bytes": "\(exchange.bytesSent)",
-            "ms": "\((ContinuousClock.now - exchange.started).milliseconds)",
-            "in_flight": "\(admission.inFlight)",
+            "status": exchange.isHandedOver ? "handed_over" : Self.number(exchange.status),
+            "bytes": Self.number(exchange.bytesSent),
+            "ms": Self.number((ContinuousClock.now - exchange.started).milliseconds),
+            "first_byte_ms": Self.number(exchange.firstByte?.milliseconds),
+            "in_flight": Self.number(admission.inFlight),
         ]
-        if let firstByte = exchange.firstByte { metadata["first_byte_ms"] = "\(firstByte.milliseconds)" }
         if let refusal = exchange.refusal { metadata["code"] = "\(refusal)" }
         if let cut = exchange.cut { metadata["cut"] = "\(cut)" }
         if let cause = exchange.cause { metadata["cause"] = "\(cause)" }
         logger.info("request", metadata: metadata)
+    }
+
+    private static func number(_ value: Int?) -> Logger.Metadata.Value {
+        value.map { .stringConvertible($0) } ?? .stringConvertible(NoValue())
     }
 }

@@ -6,6 +6,8 @@ enum Refusal: Error, Equatable {
     case methodNotAllowed(allowed: [String])
     case bodyTooLarge(limit: Int)
     case emptyBody
+    /// A length that is none, or a body longer than it was said to be.
+    case badRequest
     case gpuBusy
     case gpuUnknown
     case tooManyInFlight(limit: Int)
@@ -14,7 +16,7 @@ enum Refusal: Error, Equatable {
     case hmacUnavailable
     case engineUnreachable
     case engineTimeout
-    /// The engine answered and then broke off, before anything of it was sent on.
+    /// The engine broke off its answer.
     case engineBroken
     case shuttingDown
 
@@ -23,7 +25,7 @@ enum Refusal: Error, Equatable {
         case .notFound: 404
         case .methodNotAllowed: 405
         case .bodyTooLarge: 413
-        case .emptyBody: 400
+        case .emptyBody, .badRequest: 400
         case .gpuBusy, .gpuUnknown, .tooManyInFlight, .hmacUnavailable, .shuttingDown: 503
         case .missingHMAC, .invalidHMAC: 401
         case .engineUnreachable, .engineBroken: 502
@@ -37,6 +39,7 @@ enum Refusal: Error, Equatable {
         case .methodNotAllowed: "method_not_allowed"
         case .bodyTooLarge: "body_too_large"
         case .emptyBody: "empty_body"
+        case .badRequest: "bad_request"
         case .gpuBusy: "gpu_busy"
         case .gpuUnknown: "gpu_unknown"
         case .tooManyInFlight: "too_many_requests_in_flight"
@@ -56,9 +59,10 @@ enum Refusal: Error, Equatable {
         case .methodNotAllowed(let allowed): "Method not allowed; use \(allowed.joined(separator: " or "))"
         case .bodyTooLarge(let limit): "The request body is larger than \(limit) bytes"
         case .emptyBody: "The request body is empty"
+        case .badRequest: "The request is malformed"
         case .gpuBusy: "GPU is busy"
         case .gpuUnknown: "GPU state is unknown"
-        case .tooManyInFlight(let limit): "\(limit) requests are in flight already"
+        case .tooManyInFlight(let limit): "The limit of \(limit) requests in flight is reached"
         case .missingHMAC(let header): "The header \(header) is missing"
         case .invalidHMAC: "The HMAC is invalid"
         case .hmacUnavailable: "The HMAC cannot be validated at the moment"

@@ -6,6 +6,8 @@ public struct Request: Sendable {
     public var query: String
     /// Body length in bytes; nil when the client sent it chunked and nginx passes it on unbuffered.
     public var contentLength: Int?
+    /// Whether a length was declared that is none.
+    public var isMalformed = false
     /// What names this request in both logs: nginx's `$request_id`, or one of our own.
     public var id: String
     public var contentType: String
@@ -27,5 +29,15 @@ public struct Request: Sendable {
         self.accept = accept
         self.userAgent = userAgent
         self.hmac = hmac
+    }
+
+    /// Takes CGI's `CONTENT_LENGTH`: empty, or decimal digits (RFC 3875, 4.1.2).
+    ///
+    /// nginx passes on nothing else; another peer might, and a body whose end is in doubt is no request.
+    public mutating func setContentLength(_ text: String) {
+        let isNumber = text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+        isMalformed = !isNumber
+        // A number too large for an Int is too large for any limit as well.
+        contentLength = text.isEmpty || !isNumber ? nil : Int(text) ?? .max
     }
 }

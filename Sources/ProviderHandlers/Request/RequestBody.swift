@@ -4,6 +4,8 @@ final class RequestBody {
     /// turns out to be dead can be sent again.
     static let smallLimit = 65_536
     static let pieceSize = 65_536
+    /// nginx sends the record that ends a body right behind it.
+    private static let endLimit = Duration.seconds(1)
 
     private let client: any Client
     private let limit: Int
@@ -19,21 +21,33 @@ final class RequestBody {
         expected = client.request.contentLength
     }
 
+    /// Judges the size as far as it is known beforehand: a declared length, or whether there is a body at all.
+    func checkSize() throws(Interrupted) {
+        if client.request.isMalformed { throw .refused(.badRequest) }
+        if let expected {
+            if expected > limit { throw .refused(.bodyTooLarge(limit: limit)) }
+            if expected == 0 { throw .refused(.emptyBody) }
+        } else {
+            prefix = try read(upTo: 1)
+            if prefix.isEmpty { throw .refused(.emptyBody) }
+        }
+    }
+
     /// Reads the beginning and returns how to send the whole.
     func open() throws(Interrupted) -> HTTPRequest.Body {
         // One byte more than is small, or than is declared, so that the end is seen and all input is read.
         let room = min(expected ?? Self.smallLimit, Self.smallLimit) + 1
-        var buffer = [UInt8](repeating: 0, count: room)
+        prefix += try read(upTo: room - prefix.count)
+        return prefix.count < room ? .bytes(prefix) : .stream(length: expected)
+    }
+
+    private func read(upTo count: Int) throws(Interrupted) -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: count)
         var span = buffer.mutableSpan
         var bytes = unsafe span.mutableBytes
-        let count = try read(into: &bytes)
-        buffer.removeLast(room - count)
-        prefix = buffer
-        if count < room {
-            guard count > 0 else { throw .refused(.emptyBody) }
-            return .bytes(prefix)
-        }
-        return .stream(length: expected)
+        let received = try read(into: &bytes)
+        buffer.removeLast(count - received)
+        return buffer
     }
 
     /// The next piece of a streamed body; 0 at its end.
@@ -50,7 +64,7 @@ final class RequestBody {
         let count = try read(into: &buffer)
         // libcurl stops asking at the declared length; the record that ends the body is still to be read, and only with
         // everything read does a readable socket mean that the client has left.
-        if received == expected { client.drain() }
+        if received == expected { client.drain(within: Self.endLimit) }
         return count
     }
 
@@ -59,6 +73,8 @@ final class RequestBody {
         do throws(ClientGone) { count = try client.read(into: &buffer) } catch { throw .clientGone }
         received += count
         guard received <= limit else { throw .refused(.bodyTooLarge(limit: limit)) }
+        // What goes beyond the declared length would be another request to an engine that believes in it.
+        if let expected, received > expected { throw .refused(.badRequest) }
         // A body shorter than declared was cut off on its way here; the engine must not take it for the whole.
         if client.hasReadAll, let expected, received < expected { throw .clientGone }
         return count

@@ -1,4 +1,4 @@
-/// The four things the worker serves.
+/// What the worker serves.
 enum Route: Equatable {
     case health
     case busy

@@ -5,7 +5,7 @@ extension Duration {
     }
 
     /// For poll(2) and its like: never 0 for a rest that is not over, which would spin.
-    var pollMilliseconds: CInt { CInt(clamping: milliseconds + 1) }
+    public var pollMilliseconds: CInt { CInt(clamping: milliseconds + 1) }
 
     /// Seconds with their fraction, for texts and JSON.
     var inSeconds: Double {

@@ -1,17 +1,47 @@
 import Glibc
 public import Logging
+import Synchronization
 
-/// Writes log lines to standard error in the form journald reads: `<priority>message key=value …` (sd-daemon(3)).
+/// Level and format of the log, for all loggers that were made with it; both can change while they are used.
+public final class LogSettings: Sendable {
+    private let state: Mutex<(level: Logger.Level, format: Configuration.LogFormat)>
+
+    public init(_ configuration: Configuration.Log) {
+        state = Mutex((Self.level(configuration), configuration.format))
+    }
+
+    /// From the next line on.
+    public func change(to configuration: Configuration.Log) {
+        state.withLock { $0 = (Self.level(configuration), configuration.format) }
+    }
+
+    var level: Logger.Level { state.withLock { $0.level } }
+    var format: Configuration.LogFormat { state.withLock { $0.format } }
+
+    /// Both enumerations have the same names; the configuration's own keeps swift-log out of its interface.
+    private static func level(_ configuration: Configuration.Log) -> Logger.Level {
+        Logger.Level(rawValue: configuration.level.rawValue) ?? .info
+    }
+}
+
+/// Writes log lines to standard error: for journald, as `<priority>message key=value …`, or as JSON.
 ///
 /// On a terminal the priority is left out.
 public struct StandardErrorLog: LogHandler {
-    public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
+    private let settings: LogSettings
+    private var ownLevel: Logger.Level?
     private let isTerminal: Bool
 
-    public init(level: Logger.Level) {
-        logLevel = level
+    public init(_ settings: LogSettings) {
+        self.settings = settings
         isTerminal = isatty(STDERR_FILENO) == 1
+    }
+
+    /// The settings' level, unless this logger was given one of its own.
+    public var logLevel: Logger.Level {
+        get { ownLevel ?? settings.level }
+        set { ownLevel = newValue }
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -20,57 +50,22 @@ public struct StandardErrorLog: LogHandler {
     }
 
     public func log(event: LogEvent) {
-        var line = isTerminal ? "" : "<\(event.level.priority)>"
-        Self.append(event.message.description, to: &line)
-        line.reserveCapacity(256)
         let own = event.metadata ?? [:]
-        let fields = metadata.isEmpty ? own : metadata.merging(own) { _, new in new }
-        for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
-            line += " "
-            line += key
-            line += "="
-            Self.append(Self.quoted(value.description), to: &line)
-        }
-        Program.writeToStandardError(line + "\n")
-    }
-
-    /// Control characters could forge a second line or steer a terminal.
-    private static func append(_ text: String, to line: inout String) {
-        // Almost all text is plain, and every request logs some.
-        if text.utf8.allSatisfy({ 0x20...0x7E ~= $0 }) {
-            line += text
-            return
-        }
-        for scalar in text.unicodeScalars {
-            line.unicodeScalars.append(scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar)
-        }
-    }
-
-    private static func quoted(_ value: String) -> String {
-        value.isEmpty || value.utf8.contains(where: { $0 == 0x20 || $0 == 0x3D || $0 == 0x22 })
-            ? "\"" + String(value.map { $0 == "\"" ? "'" : $0 }) + "\"" : value
+        let line = LogLine(
+            level: event.level, message: event.message.description,
+            fields: metadata.isEmpty ? own : metadata.merging(own) { _, new in new })
+        let text =
+            switch settings.format {
+            case .text: line.text(hasPriority: !isTerminal)
+            case .json: line.json(at: LogTime())
+            }
+        Program.writeToStandardError(text + "\n")
     }
 }
 
 extension Logger {
     /// A logger for a program of ours.
-    public static func standardError(_ label: String, level: Configuration.LogLevel) -> Logger {
-        // Both enumerations have the same names; the configuration's own keeps swift-log out of its interface.
-        let level = Logger.Level(rawValue: level.rawValue) ?? .info
-        return Logger(label: label) { _ in StandardErrorLog(level: level) }
-    }
-}
-
-extension Logger.Level {
-    /// syslog's number for the level.
-    fileprivate var priority: Int {
-        switch self {
-        case .trace, .debug: 7
-        case .info: 6
-        case .notice: 5
-        case .warning: 4
-        case .error: 3
-        case .critical: 2
-        }
+    public static func standardError(_ label: String, _ settings: LogSettings) -> Logger {
+        Logger(label: label) { _ in StandardErrorLog(settings) }
     }
 }

@@ -16,14 +16,19 @@ final class Deployment: Sendable {
     let socket: String
     private let directory: TemporaryDirectory
 
+    private static let configurationFile = "config.yaml"
+
     /// Starts everything; the worker is ready when this returns.
     ///
     /// - Parameters:
-    ///   - settings: environment of the worker besides what connects the parts.
-    ///   - gpu: what nvidia-smi shows; nil for a machine without one.
     ///   - forward: who sends completions to the engine, as `ollama.forward` says.
+    ///   - settings: environment of the worker besides what connects the parts; it overrides the file. nil takes
+    ///     a variable away.
+    ///   - configuration: contents of the worker's configuration file.
+    ///   - gpu: what nvidia-smi shows; nil for a machine without one.
     init(
-        forward: String = "worker", settings: [String: String] = [:], gpu state: FakeGPU.State? = nil,
+        forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
+        gpu state: FakeGPU.State? = nil,
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -35,13 +40,15 @@ final class Deployment: Sendable {
         gpu = try state.map { try FakeGPU($0) }
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
         environment["PROVIDER_SERVER_SOCKET"] = socket
-        environment["PROVIDER_OLLAMA_FORWARD"] = forward
-        environment.merge(settings) { $1 }
+        if forward != "worker" { environment["PROVIDER_OLLAMA_FORWARD"] = forward }
+        for (name, value) in settings { environment[name] = value }
+        let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
         nginx = try await NginxServer(
             workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)",
             extraServerDirectives: nginxDirectives(socket))
         worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"), ["--nginx-upstream", nginx.upstreamFile], environment: environment)
+            try BuiltProduct.path("provider-fcgi"), ["--config", file, "--nginx-upstream", nginx.upstreamFile],
+            environment: environment)
         try await worker.waitUntilReady()
     }
 
@@ -52,6 +59,12 @@ final class Deployment: Sendable {
             "PROVIDER_OLLAMA_URL": engine.url, "PROVIDER_URL": central.url, "PROVIDER_API_KEY": apiKey,
             "PROVIDER_NGROK_URL": "https://example.ngrok-free.app", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
         ]
+    }
+
+    /// Gives the worker another configuration file and tells it so.
+    func reload(_ configuration: String) throws {
+        try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
+        worker.send(signal: SIGHUP)
     }
 
     // MARK: Blocking calls, for `onThread`

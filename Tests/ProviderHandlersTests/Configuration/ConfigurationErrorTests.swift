@@ -22,9 +22,9 @@ struct ConfigurationErrorTests {
         ("port: 1\n", "1: port: unknown key, expected \(sections); did you mean server.port?"),
         ("url: 1\n", "1: url: unknown key, expected \(sections)"),
         ("provider: {level: x}\n", "1: provider.level: unknown key, expected \(providerKeys); did you mean log.level?"),
-        ("log:\n  zzz: 1\n", "2: log.zzz: unknown key, expected level"),
-        ("log:\n  <<: {}\n", "2: log.…: unknown key, expected level"),
-        ("log:\n  '': 1\n", "2: log.…: unknown key, expected level"),
+        ("log:\n  zzz: 1\n", "2: log.zzz: unknown key, expected level or format"),
+        ("log:\n  <<: {}\n", "2: log.…: unknown key, expected level or format"),
+        ("log:\n  '': 1\n", "2: log.…: unknown key, expected level or format"),
         (
             "server:\n  port: 1\n  host: a\n  port: 1\n",
             "4: server.port: expected once, given again; the first is in line 2"
@@ -41,8 +41,8 @@ struct ConfigurationErrorTests {
         // Wrong types.
         ("hello\n", "1: expected keys (\(sections)), found a single value"),
         ("- log\n", "1: expected keys (\(sections)), found a list"),
-        ("log: info\n", "1: log: expected keys (level), found a single value"),
-        ("log: [level]\n", "1: log: expected keys (level), found a list"),
+        ("log: info\n", "1: log: expected keys (level or format), found a single value"),
+        ("log: [level]\n", "1: log: expected keys (level or format), found a list"),
         ("log:\n  ? [level]\n  : info\n", "2: log: expected a key, found a list"),
         ("log: {level: [info]}\n", "1: log.level: expected \(levels), found a list"),
         ("log:\n  level:\n    info: 1\n", "3: log.level: expected \(levels), found a mapping"),

@@ -88,6 +88,7 @@ let settings: [Setting] = [
         $0.gpu.maxSampleAge = .milliseconds(7125)
     },
     Setting("log.level", "debug", "PROVIDER_LOG_LEVEL") { $0.log.level = .debug },
+    Setting("log.format", "json", "PROVIDER_LOG_FORMAT") { $0.log.format = .json },
 ]
 
 @Suite("Configuration: keys")

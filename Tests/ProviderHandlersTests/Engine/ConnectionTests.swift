@@ -57,13 +57,46 @@ import Testing
         }
     }
 
-    /// It cannot be sent twice, so it does not start where it may break.
-    @Test func aLargeBodyTakesAFreshConnection() async throws {
+    /// Each follows the one before within the second in which a kept connection is trusted with it, or nearly so.
+    @Test func largeBodiesShareConnectionsToo() async throws {
         try await onThread {
             let fixture = try PipelineFixture()
-            #expect(fixture.complete().status == 200)
-            #expect(fixture.complete(String(repeating: "x", count: 100_000)).status == 200)
-            #expect(fixture.engine.connectionCount == 2)
+            let body = String(repeating: "x", count: 100_000)
+            for _ in 0..<32 { #expect(fixture.complete(body).status == 200) }
+            #expect(fixture.engine.connectionCount < 8)
+        }
+    }
+
+    /// An engine that refuses a body need not read it: its answer counts, not the broken upload.
+    @Test func anAnswerBeforeTheBodyIsSent() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                _ = try request.body.next()
+                try request.connection.send(
+                    "HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfull")
+                try request.connection.waitForHangUp()
+            })
+            let answer = fixture.complete(String(repeating: "x", count: 30_000_000))
+            #expect(answer.status == 413)
+            #expect(answer.text == "full")
+        }
+    }
+
+    /// An interim answer is none: the engine may still load its model.
+    @Test func anInterimAnswerDoesNotStartTheIdleClock() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(
+                configure: {
+                    $0.ollama.firstByteTimeout = .milliseconds(300)
+                    $0.ollama.idleTimeout = .milliseconds(10)
+                },
+                engine: { request in
+                    _ = try request.bodyText()
+                    try request.connection.send("HTTP/1.1 103 Early Hints\r\n\r\n")
+                    try request.connection.waitForHangUp()
+                })
+            #expect(fixture.complete().code == "engine_timeout")
+            #expect(fixture.log.count(containing: "cause=first byte time-out") == 1)
         }
     }
 
@@ -84,6 +117,8 @@ import Testing
             let fixture = try PipelineFixture(configure: {
                 $0.ollama.url = full.url
                 $0.ollama.connectTimeout = .milliseconds(50)
+                // Starts only with a connection.
+                $0.ollama.firstByteTimeout = .milliseconds(1)
             })
             let answer = fixture.complete()
             #expect(answer.status == 504)

@@ -33,6 +33,20 @@ import Testing
         }
     }
 
+    /// One that makes no sense costs no other.
+    @Test func oddEntries() async throws {
+        try await onThread {
+            let body = #"""
+                {"data":[{"id":"a","created":1737486178.5,"owned_by":7},{"id":"b","created":"2024"},{"name":"c"},7,null,
+                {"id":"d","created":1e300},{"id":"e","created":-1}]}
+                """#
+            let list = try list("/v1/models", body)
+            #expect(list.map(\.id) == ["a", "b", "d", "e"])
+            #expect(list.map(\.created) == [1_737_486_178, 0, 0, -1])
+            #expect(list.first?.ownedBy == "library")
+        }
+    }
+
     @Test func ollamasTags() async throws {
         try await onThread {
             let body = #"""
@@ -82,7 +96,7 @@ import Testing
         (500, "", "/api/models answered 500"),
         (200, "<html>", "/api/models answered with something that is no list of models"),
         (200, "{}", "/api/models answered with something that is no list of models"),
-        (200, #"{"data":[{"name":"x"}]}"#, "/api/models answered with something that is no list of models"),
+        (200, #"{"data":{"id":"x"}}"#, "/api/models answered with something that is no list of models"),
     ])
     func whatIsNoList(status: Int, body: String, cause: String) async throws {
         try await onThread {

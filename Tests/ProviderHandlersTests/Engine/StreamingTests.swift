@@ -67,6 +67,37 @@ import Testing
         }
     }
 
+    /// An engine that closes without HTTP's own end: all was said already.
+    @Test func nothingComesAfterDone() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                try request.startStream()
+                try request.event("a")
+                try request.event("[DONE]")
+                request.closeAfterwards()
+            })
+            #expect(fixture.complete().text == "data: a\n\ndata: [DONE]\n\n")
+        }
+    }
+
+    /// The time in which nobody could take what the engine sent is not the engine's silence.
+    @Test func aClientThatReadsSlowlyIsNoTimeOut() async throws {
+        try await onThread {
+            let client = FakeClient.completion()
+            // Stands for a client whose connection is full: longer than the limit on the engine's silence.
+            client.onFlush = { usleep(60_000) }
+            let fixture = try PipelineFixture(
+                configure: { $0.ollama.idleTimeout = .milliseconds(20) },
+                engine: { request in
+                    try request.startStream()
+                    for _ in 0..<5 { try request.event("a") }
+                    try request.event("[DONE]")
+                    try request.endStream()
+                })
+            #expect(fixture.handle(client).text == String(repeating: "data: a\n\n", count: 5) + "data: [DONE]\n\n")
+        }
+    }
+
     @Test func aStreamThatFallsSilentIsATimeOut() async throws {
         try await onThread {
             let fixture = try PipelineFixture(

@@ -38,4 +38,25 @@ import Testing
         let heads = parse(["HTTP/1.1 200 OK", "A: 1\r2\u{0}3\u{7F}4\t5", ": no name", "no colon", ""])
         #expect(heads.first?.headers == [HTTPHeader("A", "1234\t5")])
     }
+
+    /// nginx refuses the whole answer for any of these.
+    @Test func whatIsNoFieldIsMendedOrLeftOut() {
+        let heads = parse([
+            "HTTP/1.1 200 OK", "A : 1", "B C: 2", "D\u{E9}: 3", " folded onto nothing", "E: 4", " folded", "\t on",
+            "F;: 5", " dropped with its field", "G!#$%&'*+-.^_`|~9:6", "",
+        ])
+        #expect(
+            heads.first?.headers == [
+                HTTPHeader("A", "1"), HTTPHeader("E", "4 folded on"), HTTPHeader("G!#$%&'*+-.^_`|~9", "6"),
+            ])
+    }
+
+    @Test func valuesKeepTheirBytes() {
+        var parser = HeadParser()
+        _ = parser.add(Array("HTTP/1.1 200 OK\n".utf8).span.bytes)
+        let value: [UInt8] = Array("caf".utf8) + [0xE9, 0xC3, 0xA9, 0xFF]
+        _ = parser.add((Array("A: ".utf8) + value).span.bytes)
+        let head = parser.add(Array("\r\n".utf8).span.bytes)
+        #expect(head?.headers.first?.value.latin1 == value)
+    }
 }

@@ -1,4 +1,4 @@
-import Dispatch
+import Foundation
 import TestSupport
 import Testing
 
@@ -100,25 +100,26 @@ import Testing
         }
     }
 
-    /// The answer before is given while the engine hangs on the next question.
-    @Test func aHangingEngineHoldsOneCallerOnly() async throws {
+    /// While the engine hangs on the next question, the report before is given if it is young enough; else the truth.
+    @Test(arguments: [(Duration.seconds(600), 200), (.zero, 503)])
+    func aHangingEngineHoldsFew(maxAge: Duration, status: Int) async throws {
         try await onThread {
             let questions = Counter()
             let hanging = Gate()
-            let fixture = try PipelineFixture(engine: { request in
-                if questions.next() == 1 { return try request.answer(200, #"{"data":[]}"#) }
-                hanging.open()
-                try request.connection.waitForHangUp()
-            })
+            let fixture = try PipelineFixture(
+                freshness: .zero, maxAge: maxAge,
+                engine: { request in
+                    if questions.next() == 1 { return try request.answer(200, #"{"data":[{"id":"m"}]}"#) }
+                    hanging.open()
+                    try request.connection.waitForHangUp()
+                })
             #expect(fixture.handle(.get("/health")).status == 200)
-            let other = FakeClient.get("/health")
-            DispatchQueue.global().async {
-                // The first answer is fresh for a second: asks until it no longer is.
-                while questions.value == 1 { fixture.handle(other) }
-            }
+            Thread.detachNewThread { fixture.handle(.get("/health")) }
             try hanging.wait()
-            #expect(fixture.handle(.get("/health")).status == 200)
-            #expect(questions.value == 2)
+            let answer = fixture.handle(.get("/health"))
+            #expect(answer.status == status)
+            #expect(answer.text.contains(#""id":"m""#) == (status == 200))
+            #expect(answer.text.contains("errors") == (status == 503))
         }
     }
 }

@@ -23,6 +23,22 @@ import Testing
         #expect(admission.inFlight == 0)
     }
 
+    @Test func anotherLimitHoldsForTheNext() throws {
+        let admission = Admission(limit: 1) { .idle }
+        try admission.withPlace { _ throws(Interrupted) in
+            #expect(admission.refusal == .tooManyInFlight(limit: 1))
+            admission.change(limit: 2)
+            #expect(admission.refusal == nil)
+            try admission.withPlace { _ throws(Interrupted) in
+                admission.change(limit: 1)
+                #expect(admission.inFlight == 2)
+                #expect(admission.refusal == .tooManyInFlight(limit: 1))
+            }
+            #expect(admission.refusal == .tooManyInFlight(limit: 1))
+        }
+        #expect(admission.refusal == nil)
+    }
+
     @Test func aGPUThatTellsNothingTakesOneAtATime() throws {
         let admission = Admission(limit: 64) { .unreadable }
         #expect(admission.refusal == nil)

@@ -40,7 +40,8 @@ import Testing
         (.tooManyInFlight(limit: 1), 503, "too_many_requests_in_flight"), (.invalidHMAC, 401, "invalid_hmac"),
         (.missingHMAC(header: "X"), 401, "missing_hmac"), (.hmacUnavailable, 503, "hmac_unavailable"),
         (.engineUnreachable, 502, "engine_unreachable"), (.engineBroken, 502, "engine_unreachable"),
-        (.engineTimeout, 504, "engine_timeout"), (.bodyTooLarge(limit: 1), 413, "body_too_large"),
+        (.engineTimeout, 504, "engine_timeout"), (.badRequest, 400, "bad_request"),
+        (.bodyTooLarge(limit: 1), 413, "body_too_large"),
         (.emptyBody, 400, "empty_body"), (.notFound, 404, "not_found"),
         (.methodNotAllowed(allowed: ["GET"]), 405, "method_not_allowed"), (.shuttingDown, 503, "shutting_down"),
     ])
@@ -103,6 +104,48 @@ import Testing
                 let large = FakeClient.completion(String(repeating: "x", count: size), declaresLength: false)
                 #expect(fixture.handle(large).code == "body_too_large")
             }
+        }
+    }
+
+    @Test(arguments: [
+        ("", nil, false), ("0", 0, false), ("17", 17, false), ("99999999999999999999", Int.max, false),
+        ("-5", nil, true), ("+2", nil, true), ("2 ", nil, true), ("0x2", nil, true), ("1e3", nil, true),
+    ])
+    func theDeclaredLength(text: String, length: Int?, isMalformed: Bool) async throws {
+        try await onThread {
+            var request = Request(method: "POST", path: "/v1/completions")
+            request.setContentLength(text)
+            #expect(request.contentLength == length)
+            #expect(request.isMalformed == isMalformed)
+            guard isMalformed || length == .max else { return }
+            let answer = try PipelineFixture().handle(FakeClient(request, body: Array("{}".utf8)))
+            #expect(answer.code == (isMalformed ? "bad_request" : "body_too_large"))
+        }
+    }
+
+    /// What comes on top would be a request of its own to an engine that believes in the length.
+    @Test func aBodyLongerThanDeclaredIsNotSentOn() async throws {
+        try await onThread {
+            let seen = SeenRequest()
+            let fixture = try PipelineFixture(engine: { request in
+                seen.keep(request.head, "\(try request.body.count())")
+                try request.answer(200, "{}")
+            })
+            func answer(declaring length: Int) -> FakeClient.Answer {
+                let request = Request(method: "POST", path: "/v1/completions", contentLength: length)
+                return fixture.handle(FakeClient(request, body: Array(repeating: 0x20, count: length + 5)))
+            }
+            #expect(answer(declaring: 5).code == "bad_request")
+            #expect(fixture.engine.requests.isEmpty)
+            #expect(answer(declaring: 70_000).code == "bad_request")
+            #expect(seen.body == nil)
+        }
+    }
+
+    @Test func anEmptyBodyOfUndeclaredLengthIsJudgedBeforeTheGPU() async throws {
+        try await onThread {
+            let answer = try PipelineFixture(gpu: .busy).handle(.completion("", declaresLength: false))
+            #expect(answer.code == "empty_body")
         }
     }
 }

@@ -21,6 +21,7 @@ final class FakeClient: Client, @unchecked Sendable {
     }
 
     let request: Request
+    var onFlush: () -> Void = {}
     private(set) var hasReadAll = false
     private var input: [UInt8]
     private let answerState = Mutex(Answer())
@@ -47,6 +48,11 @@ final class FakeClient: Client, @unchecked Sendable {
         return count
     }
 
+    func drain(within limit: Duration) {
+        input = []
+        hasReadAll = true
+    }
+
     func send(_ head: HTTPResponseHead) throws(ClientGone) {
         answerState.withLock { $0.head = head }
     }
@@ -57,6 +63,7 @@ final class FakeClient: Client, @unchecked Sendable {
     }
 
     func flush() throws(ClientGone) {
+        onFlush()
         answerState.withLock { $0.flushed = $0.body }
     }
 

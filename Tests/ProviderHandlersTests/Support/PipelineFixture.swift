@@ -20,6 +20,7 @@ final class PipelineFixture: Sendable {
     init(
         configure: (inout Configuration) -> Void = { _ in },
         gpu: BusyVerdict = .idle, status: GPUStatus = .absent,
+        freshness: Duration = .seconds(600), maxAge: Duration = .seconds(600),
         central centralScript: @escaping ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) },
         engine engineScript: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
     ) throws {
@@ -41,14 +42,13 @@ final class PipelineFixture: Sendable {
             hmac: HMACValidator(
                 central: CentralClient(http: HTTPClient(proxied: false), provider: configuration.provider),
                 provider: configuration.provider, logger: logger),
-            forwarder: CompletionForwarder(
-                http: http, engine: configuration.ollama, maxBodyBytes: configuration.server.maxBodyBytes),
+            forwarder: CompletionForwarder(http: http, engine: configuration.ollama),
             health: HealthCheck(
                 collector: ReportCollector(
                     models: EngineModels(http: http, engine: configuration.ollama),
                     tunnel: Tunnel(http: HTTPClient(proxied: false), ngrok: configuration.ngrok, logger: logger),
                     configuration: configuration),
-                gpu: { status }, inFlight: { admission.inFlight }),
+                gpu: { status }, inFlight: { admission.inFlight }, freshness: freshness, maxAge: maxAge),
             logger: logger)
         self.engine = engine
         self.central = central

@@ -1,0 +1,72 @@
+# Two images: `worker`, with both programs, and `nginx`, with the site.
+#
+#     docker build --target worker --tag provider-client .
+#     docker build --target nginx --tag provider-client-nginx .
+#
+# compose.yaml builds and runs both. Base images are arguments, for whoever has copies of their own.
+ARG SWIFT_IMAGE=swift:6.3-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+ARG NGINX_IMAGE=nginx:1.28-bookworm
+# Where the programs come from: `build` compiles them, `prebuilt` takes those that `make build` left in .build/release.
+ARG PROGRAMS=build
+
+FROM ${SWIFT_IMAGE} AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        libcurl4-openssl-dev libexpat1-dev libfcgi-dev libyaml-dev pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+COPY Package.swift ./
+COPY Sources Sources
+# The manifest names the tests' targets, which no program needs: their folders have to be there, empty.
+RUN for target in TestSupport ProviderHandlersTests EndToEndTests; do \
+        mkdir -p "Tests/$target" && echo > "Tests/$target/Empty.swift" || exit; \
+    done \
+    && swift build -c release --static-swift-stdlib --product provider-fcgi \
+    && swift build -c release --static-swift-stdlib --product provider-reporter \
+    && mkdir /programs \
+    && strip -o /programs/provider-fcgi .build/release/provider-fcgi \
+    && strip -o /programs/provider-reporter .build/release/provider-reporter
+
+FROM scratch AS prebuilt
+COPY .build/release/provider-fcgi .build/release/provider-reporter /programs/
+
+FROM ${PROGRAMS} AS programs
+
+FROM ${DEBIAN_IMAGE} AS worker
+# libfcgi-bin has cgi-fcgi, which asks the worker for the health check: there is no nginx in here.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        ca-certificates libcurl4 libexpat1 libfcgi-bin libfcgi0ldbl libstdc++6 libyaml-0-2 \
+    && rm -rf /var/lib/apt/lists/*
+# The group is nginx's, in its image: the socket has mode 0660 and the group of the process that makes it.
+ARG UID=10001
+ARG GID=101
+RUN install -d -o "${UID}" -g "${GID}" -m 0750 /run/provider-client
+COPY --from=programs /programs/ /usr/bin/
+USER ${UID}:${GID}
+# Anything but a 200 is a failure, and so is no answer. /busy rather than /health: a worker whose engine is down is not
+# mended by restarting the worker.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+    CMD REQUEST_METHOD=GET DOCUMENT_URI=/busy cgi-fcgi -bind -connect /run/provider-client/fcgi.sock \
+        | grep -q '^Status: 200'
+# Requests in flight finish first, for at most server.drain_timeout.
+STOPSIGNAL SIGTERM
+CMD ["provider-fcgi"]
+
+FROM ${NGINX_IMAGE} AS nginx
+COPY containers/nginx.conf /etc/nginx/nginx.conf
+COPY nginx/provider-locations.conf /etc/nginx/snippets/provider-locations.conf
+COPY nginx/provider.conf /etc/nginx/provider/provider.conf
+# A container's loopback is its own, and its logs go to its standard output.
+RUN sed -i -e 's|listen 127.0.0.1:8080;|listen 8080;|' -e 's|/var/log/nginx/provider.access.log|/dev/stdout|' \
+        /etc/nginx/provider/provider.conf \
+    && grep -q 'listen 8080;' /etc/nginx/provider/provider.conf \
+    && grep -q 'access_log /dev/stdout' /etc/nginx/provider/provider.conf
+ARG NGINX_UID=101
+ARG GID=101
+USER ${NGINX_UID}:${GID}
+EXPOSE 8080
+STOPSIGNAL SIGQUIT
+ENTRYPOINT []
+CMD ["nginx", "-e", "/dev/stderr", "-g", "daemon off;"]

@@ -1,0 +1,48 @@
+import Foundation
+import ProviderHandlers
+
+/// What can be fuzzed, by name: each reads bytes that somebody else decides.
+enum FuzzTarget: String, CaseIterable {
+    /// nvidia-smi's output.
+    case nvidiaSMI = "nvidia-smi"
+    case configuration
+    /// The engine's answer: head, events, bodies, and where they break off.
+    case engineAnswer = "engine-answer"
+    /// The engine's list of models.
+    case models
+    /// Central's verdict on an HMAC, and its Retry-After.
+    case central
+    /// The ngrok agent's list of tunnels.
+    case tunnels
+    /// A request as a client made it, refused or sent on.
+    case request
+
+    /// Runs the target once; traps when a property does not hold.
+    func run(_ bytes: [UInt8]) {
+        switch self {
+        case .nvidiaSMI: fuzzNvidiaSMI(bytes)
+        case .configuration: ConfigurationFuzzer.shared.run(bytes)
+        case .engineAnswer: fuzzEngineAnswer(bytes)
+        case .models: fuzzModels(bytes)
+        case .central: fuzzCentral(bytes)
+        case .tunnels: fuzzTunnels(bytes)
+        case .request: RequestFuzzer.shared.run(bytes)
+        }
+    }
+
+    /// The one this process is for, named by `$FUZZ_TARGET`.
+    static let current: FuzzTarget = {
+        let name = ProcessInfo.processInfo.environment["FUZZ_TARGET"] ?? ""
+        guard let target = FuzzTarget(rawValue: name) else {
+            fatalError("FUZZ_TARGET is none of \(allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return target
+    }()
+}
+
+/// libFuzzer's entry (LLVM, "libFuzzer – a library for coverage-guided fuzz testing").
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    FuzzTarget.current.run(Array(UnsafeBufferPointer(start: start, count: count)))
+    return 0
+}

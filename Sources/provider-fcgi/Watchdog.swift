@@ -1,0 +1,40 @@
+import Glibc
+import Logging
+import ProviderHandlers
+
+/// systemd's watchdog: told regularly that the worker works, and not told when it does not (sd_watchdog_enabled(3)).
+struct Watchdog {
+    /// Looks are never further apart, also when nobody watches: they also see to missing threads.
+    private static let maxInterval = Duration.seconds(1)
+
+    /// Between two looks, each of which sends a ping if all is well.
+    let interval: Duration
+    private let isWatched: Bool
+    private var liveness: Liveness
+    private var stuck: String?
+
+    /// - Parameter environment: `WATCHDOG_USEC`, and `WATCHDOG_PID` when it is meant for one process only.
+    init(_ environment: [String: String]) {
+        let isForUs = environment["WATCHDOG_PID"].map { $0 == "\(getpid())" } ?? true
+        let limit = environment["WATCHDOG_USEC"].flatMap { Int($0) } ?? 0
+        isWatched = isForUs && limit > 0
+        let time = isWatched ? Duration.microseconds(limit) : .seconds(30)
+        // A quarter: a ping may be late by as much again and is still in time.
+        interval = max(min(time / 4, Self.maxInterval), .milliseconds(1))
+        liveness = Liveness(interval: interval, patience: time)
+    }
+
+    /// Looks at the worker, and pings when it works.
+    mutating func look(_ threads: WorkerThreads, _ sampler: GPUSampler, _ logger: Logger) {
+        threads.replenish()
+        guard isWatched else { return }
+        let found = liveness.look(at: .now, threads.accepting, sampler.progress)
+        if let found, stuck == nil {
+            logger.critical("no more pings for the watchdog, which will end this process: \(found)")
+        } else if found == nil, stuck != nil {
+            logger.notice("pings for the watchdog again: all is well")
+        }
+        stuck = found
+        if found == nil { ServiceManager.notify("WATCHDOG=1") }
+    }
+}
