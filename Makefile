@@ -4,7 +4,8 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet test-system fuzz lint format check-binaries clean
+.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet test-system fuzz bench lint format \
+	check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -57,10 +58,14 @@ fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by
 	@scripts/install-dependencies
 	@scripts/fuzz $(RUNS)
 
+bench: build ## measure against nginx alone, write docs/BENCHMARKS.md; ONLY='plain latency' ROUNDS=9: a part
+	@scripts/install-dependencies bench
+	@scripts/bench
+
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
-	shellcheck scripts/* systemd/rolling-restart .ci/run debian/provider-client.p*
+	shellcheck scripts/* systemd/rolling-restart .ci/run debian/provider-client.p* Benchmarks/report Benchmarks/nvidia-smi
 
 format: ## bring the Swift code into that style
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Package.swift

@@ -41,6 +41,14 @@ static inline CURLMcode ccurl_multi_setopt_long(CURLM *multi, CURLMoption option
     return curl_multi_setopt(multi, option, value);
 }
 
+static inline CURLMcode ccurl_multi_setopt_pointer(CURLM *multi, CURLMoption option, void *value) {
+    return curl_multi_setopt(multi, option, value);
+}
+
+static inline CURLMcode ccurl_multi_setopt_socket(CURLM *multi, CURLMoption option, curl_socket_callback value) {
+    return curl_multi_setopt(multi, option, value);
+}
+
 // CURLMsg keeps its result in an anonymous union; this reads the `result` member, valid for CURLMSG_DONE alone.
 static inline CURLcode ccurl_message_result(const CURLMsg *message) {
     return message->data.result;

@@ -53,8 +53,8 @@ import ProviderHandlers
         return true
     }
 
-    /// Ends the answer and closes the connection.
-    func finish() {
+    /// Closes the connection; ends the answer first where `finish` has not.
+    func close() {
         // libfcgi shuts down and waits for nginx to close, which protects an answer when input is left unread. On a
         // Unix socket with all input read a plain close loses nothing and saves three system calls.
         if hasReadAll && !isInputBroken && isUnixSocket { unsafe FCGX_Detach(fcgx) }
@@ -119,6 +119,13 @@ import ProviderHandlers
 
     func flush() throws(ClientGone) {
         guard unsafe FCGX_FFlush(fcgx.pointee.out) == 0 else { throw ClientGone() }
+    }
+
+    func finish() throws(ClientGone) {
+        // The end of the request goes out with the last of its two output streams. Each is closed once, so that `close`
+        // finds nothing left to send.
+        unsafe FCGX_FClose(fcgx.pointee.err)
+        guard unsafe FCGX_FClose(fcgx.pointee.out) == 0 else { throw ClientGone() }
     }
 
     /// Sends a record of a FastCGI version that does not exist. nginx ends a broken-off answer as if it were whole, but

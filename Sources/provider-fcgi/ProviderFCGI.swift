@@ -24,6 +24,13 @@ struct ProviderFCGI: ParsableCommand {
     @Flag(name: .long, help: "Check the configuration and exit.")
     var checkConfig = false
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "With ollama.forward nginx: nginx's file that names the engine [\(NginxUpstream.defaultPath)].",
+            valueName: "path"))
+    var nginxUpstream: String?
+
     /// The worker starts itself so: see `NVMLProbe`. The value is the time between two samples in milliseconds.
     @Option(name: .long, help: ArgumentHelp(visibility: .hidden))
     var nvmlProbe: Int?
@@ -32,7 +39,8 @@ struct ProviderFCGI: ParsableCommand {
         // Before anything else: this process has neither configuration nor signals of its own.
         if let nvmlProbe { throw ExitCode(NVMLProbe.run(interval: nvmlProbe)) }
         if !checkConfig { Signals.holdReload() }
-        let source = ConfigurationSource(path: config, environment: Program.environment)
+        let source = WorkerConfigurationSource(
+            ConfigurationSource(path: config, environment: Program.environment), nginxUpstream: nginxUpstream)
         let loaded: LoadedConfiguration
         do throws(ConfigurationError) {
             loaded = try source.load()
@@ -46,6 +54,7 @@ struct ProviderFCGI: ParsableCommand {
         }
         // Before any other thread exists: they inherit what is blocked.
         Signals.prepare()
+        ProcessResources.raiseDescriptorLimit()
         let status: CInt
         do throws(ListenError) {
             var worker = try Worker(loaded, from: source)

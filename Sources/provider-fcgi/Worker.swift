@@ -11,7 +11,7 @@ struct Worker {
     /// What threads get to send their last words once they are cut.
     private static let cutLimit = Duration.seconds(2)
 
-    private let source: ConfigurationSource
+    private let source: WorkerConfigurationSource
     private let parts: Parts
     private let listener: Listener
     private let threads: WorkerThreads
@@ -22,7 +22,7 @@ struct Worker {
 
     /// - Parameter source: where the configuration is read again from.
     /// - Throws: `ListenError` when the socket cannot be had.
-    init(_ loaded: LoadedConfiguration, from source: ConfigurationSource) throws(ListenError) {
+    init(_ loaded: LoadedConfiguration, from source: WorkerConfigurationSource) throws(ListenError) {
         configuration = loaded.configuration
         self.source = source
         parts = Parts(configuration)
@@ -43,6 +43,7 @@ struct Worker {
         try threads.start()
         logger.info("ready: listening on \(listener.name), engine \(configuration.ollama.url)")
         ServiceManager.notify("READY=1")
+        ProcessResources.releaseStartupPages()
         while true {
             watchdog.look(threads, parts.sampler, logger)
             switch Signals.wait(limit: watchdog.interval) {

@@ -104,7 +104,7 @@ final class WorkerThreads: Sendable {
         while let (connection, service) = nextConnection() {
             guard client.open(connection, hmacParameter: service.hmacParameter) else { continue }
             service.pipeline.handle(client)
-            client.finish()
+            client.close()
         }
         state.withLock { _ = $0.threads.remove(pthread_self()) }
     }

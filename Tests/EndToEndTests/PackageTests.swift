@@ -51,7 +51,7 @@ struct PackageTests {
     }
 
     @Test(arguments: [
-        ("provider-fcgi", "provider-fcgi.8", ["config", "check-config", "help", "version"]),
+        ("provider-fcgi", "provider-fcgi.8", ["config", "check-config", "nginx-upstream", "help", "version"]),
         ("provider-reporter", "provider-reporter.8", ["config", "dry-run", "every", "help", "version"]),
     ])
     func theManualNamesEveryOption(program: String, page: String, options: [String]) async throws {

@@ -71,6 +71,27 @@ import Testing
         }
     }
 
+    /// Who forwards changes with the next request; but not to an nginx that would ask another engine.
+    @Test func nginxTakesOverForwarding() async throws {
+        let deployment = try await Deployment()
+        try await onThread {
+            #expect(try deployment.complete().status == 200)
+            #expect(count("status=handed_over", deployment) == 0)
+            try reload(deployment, "ollama: {forward: nginx}\n")
+            #expect(log(deployment).contains(": ollama.forward\n"))
+            #expect(try deployment.complete().status == 200)
+            try deployment.waitUntil("it was handed over") { count("status=handed_over", deployment) == 1 }
+            try reload(deployment, "ollama: {forward: worker}\n")
+            try deployment.nginx.nameEngine("127.0.0.1:1")
+            try reload(deployment, "ollama: {forward: nginx}\n")
+            #expect(log(deployment).contains("not reloaded, the configuration stays as it was: "))
+            #expect(log(deployment).contains("nginx forwards to \"127.0.0.1:1\""))
+            #expect(try deployment.complete().status == 200)
+            #expect(count("status=handed_over", deployment) == 1)
+            #expect(deployment.engine.requests.filter { $0.hasPrefix("POST") }.count == 3)
+        }
+    }
+
     @Test func engineConnectionsSurvive() async throws {
         let deployment = try await Deployment()
         try await onThread {

@@ -46,6 +46,23 @@ import Testing
         #expect(missing.standardError.contains(directory.path + "/none.yaml"))
     }
 
+    /// With `ollama.forward: nginx` two files name one engine.
+    @Test func twoSidesThatDisagreeAboutTheEngine() async throws {
+        let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere", engine: "127.0.0.1:11500")
+        let upstream = ["--nginx-upstream", prefix.path + "/conf.d/provider-upstream.conf"]
+        for (port, isAgreed) in [(11_500, true), (11_501, false)] {
+            let environment = [
+                "PROVIDER_OLLAMA_FORWARD": "nginx", "PROVIDER_OLLAMA_URL": "http://localhost:\(port)",
+            ]
+            let check = try await run(upstream + ["--check-config"], environment)
+            #expect(try await check.waitForExit() == .status(isAgreed ? 0 : 78))
+            #expect(check.standardError.contains("nginx forwards to \"127.0.0.1:11500\"") != isAgreed)
+            guard !isAgreed else { continue }
+            let start = try await run(upstream, environment)
+            #expect(try await start.waitForExit() == .status(78))
+        }
+    }
+
     @Test func aSocketThatCannotBeCreated() async throws {
         let directory = try TemporaryDirectory()
         let file = try directory.write("precious", to: "file")

@@ -11,13 +11,14 @@ public final class NginxServer: Sendable {
     ///
     /// - Parameters:
     ///   - workerSocket: the worker's Unix socket; need not exist yet.
+    ///   - engine: address and port for the files of `ollama.forward: nginx`; nil leaves those out.
     ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
     /// - Throws: with nginx's own words when it refuses its configuration.
-    public init(workerSocket: String, extraServerDirectives: String = "") async throws {
+    public init(workerSocket: String, engine: String? = nil, extraServerDirectives: String = "") async throws {
         // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
         let socket = try ListeningSocket()
         port = socket.port
-        directory = try await Self.prefix(port: port, workerSocket: workerSocket)
+        directory = try await Self.prefix(port: port, workerSocket: workerSocket, engine: engine)
         if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
         var environment = ProcessInfo.processInfo.environment
         environment["NGINX"] = "\(STDIN_FILENO);"
@@ -39,10 +40,12 @@ public final class NginxServer: Sendable {
     public static let executable = Tool.path("nginx") ?? "nginx"
 
     /// A new private prefix, as scripts/nginx-prefix makes it.
-    public static func prefix(port: Int, workerSocket: String) async throws -> TemporaryDirectory {
+    public static func prefix(port: Int, workerSocket: String, engine: String? = nil) async throws -> TemporaryDirectory
+    {
         let directory = try TemporaryDirectory()
         let script = try ChildProcess(
-            Repository.root + "/scripts/nginx-prefix", [directory.path, String(port), workerSocket])
+            Repository.root + "/scripts/nginx-prefix",
+            [directory.path, String(port), workerSocket] + [engine].compactMap { $0 })
         guard try await script.waitForExit() == .status(0) else {
             throw NeverHappened(description: "scripts/nginx-prefix failed:\n\(script.standardError)")
         }
@@ -63,6 +66,15 @@ public final class NginxServer: Sendable {
 
     /// Its base URL, without a trailing slash.
     public var url: String { "http://127.0.0.1:\(port)" }
+
+    /// Its file that names the engine; only with an engine.
+    public var upstreamFile: String { directory.path + "/conf.d/provider-upstream.conf" }
+
+    /// Writes another engine into that file; nginx itself goes on as it began.
+    public func nameEngine(_ address: String) throws {
+        try directory.write(
+            "upstream provider_engine { server \(address); }\n", to: "conf.d/provider-upstream.conf")
+    }
 
     /// What it has written to its access log so far.
     public var accessLog: String { log("access.log") }

@@ -33,11 +33,19 @@ public struct Configuration: Sendable, Equatable {
     public struct Ollama: Sendable, Equatable {
         /// Base URL without a trailing slash.
         public var url = "http://localhost:11434"
+        public var forward = Forwarder.worker
         public var connectTimeout = Duration.seconds(5)
         /// From the request sent to the first byte of the answer.
         public var firstByteTimeout = Duration.seconds(600)
         /// Between two reads of the answer.
         public var idleTimeout = Duration.seconds(600)
+    }
+
+    /// Who sends an admitted completion to the engine.
+    public enum Forwarder: String, Sendable, Equatable, CaseIterable {
+        case worker
+        /// The worker answers with a redirect to nginx's location `@engine`.
+        case nginx
     }
 
     /// The central system and how this machine shows who it is.

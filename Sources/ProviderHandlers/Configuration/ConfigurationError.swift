@@ -8,6 +8,11 @@ public struct ConfigurationError: Error, CustomStringConvertible {
     /// EX_CONFIG (sysexits(3)).
     public static let exitStatus: Int32 = 78
 
+    /// - Parameter description: the whole message.
+    public init(description: String) {
+        self.description = description
+    }
+
     init(_ place: String, _ key: String?, _ problem: String) {
         description = [place, key, problem].compactMap(\.self).joined(separator: ": ")
     }

@@ -91,6 +91,7 @@ enum ConfigurationSchema {
         ConfigurationKey("server", "drain_timeout", \.server.drainTimeout, .seconds),
 
         ConfigurationKey("ollama", "url", \.ollama.url, .url),
+        ConfigurationKey("ollama", "forward", \.ollama.forward, .choice),
         ConfigurationKey("ollama", "connect_timeout", \.ollama.connectTimeout, .seconds),
         ConfigurationKey("ollama", "first_byte_timeout", \.ollama.firstByteTimeout, .seconds),
         ConfigurationKey("ollama", "idle_timeout", \.ollama.idleTimeout, .seconds),

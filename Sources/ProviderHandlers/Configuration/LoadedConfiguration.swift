@@ -4,7 +4,7 @@ public struct LoadedConfiguration: Sendable {
     /// What to call the source in messages: the file's path, or words that say that there is none.
     public let source: String
     /// What the operator should know, one line each; never the value of a secret.
-    public let warnings: [String]
+    public var warnings: [String]
 }
 
 /// Where a program's configuration comes from, to read it now and again.

@@ -8,11 +8,12 @@ public struct CompletionForwarder: Sendable {
         self.engine = engine
     }
 
-    /// Answers the exchange with what the engine says, whatever its status.
+    /// Answers the exchange with what the engine says, whatever its status; or leaves that to nginx.
     ///
     /// - Throws: a refusal when the engine gave no usable answer and nothing has been sent; `clientGone` when there is
     ///   nobody to answer.
     func forward(_ exchange: Exchange, _ body: RequestBody, _ cancellation: Cancellation) throws(Interrupted) {
+        guard engine.forward == .worker else { return try exchange.handOver() }
         let request = HTTPRequest(
             .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),
             timeouts: HTTPTimeouts(

@@ -101,7 +101,7 @@ final class ResponseRelay: TransferHandler {
         case .passing:
             break
         }
-        try exchange.flush()
+        try exchange.finish()
     }
 
     /// The transfer failed: tells the client as far as it still can be told.
@@ -124,7 +124,7 @@ final class ResponseRelay: TransferHandler {
         case .streaming(let tail):
             // Nothing comes after the end, though the engine forgot HTTP's own.
             if !tail.isDone { try sendEvent(refusal, after: tail) }
-            try exchange.flush()
+            try exchange.finish()
         case .passing:
             exchange.cut = refusal.code
             exchange.client.breakOff()

@@ -9,7 +9,16 @@ public final class HTTPClient: Sendable {
     /// More idle transfers than this are freed; a burst's memory and connections do not stay for good.
     private static let idleLimit = 128
 
-    private let idle = Mutex<[Transfer]>([])
+    /// So many transfers are prompt (see `Transfer`), as many as run at once by default; those of a larger crowd do
+    /// without, for its memory's sake.
+    private static let promptLimit = 64
+
+    private struct State {
+        var idle: [Transfer] = []
+        var prompt = 0
+    }
+
+    private let state = Mutex(State())
     private let proxied: Bool
 
     /// - Parameter proxied: whether `https_proxy` and its like are honoured. For a local engine they must not be.
@@ -20,13 +29,29 @@ public final class HTTPClient: Sendable {
 
     /// Sends a request and hands the answer to `handler` as it arrives.
     func run(_ request: HTTPRequest, handler: any TransferHandler, interruption: Interruption?) throws(HTTPError) {
-        let transfer = idle.withLock { $0.popLast() } ?? Transfer(proxied: proxied)
-        defer {
-            idle.withLock { idle in
-                if idle.count < Self.idleLimit { idle.append(transfer) }
+        let transfer = take()
+        defer { putBack(transfer) }
+        try transfer.run(request, handler: handler, interruption: interruption)
+    }
+
+    private func take() -> Transfer {
+        let (kept, isPrompt) = state.withLock { state -> (Transfer?, Bool) in
+            if let kept = state.idle.popLast() { return (kept, false) }
+            let isPrompt = state.prompt < Self.promptLimit
+            if isPrompt { state.prompt += 1 }
+            return (nil, isPrompt)
+        }
+        return kept ?? Transfer(proxied: proxied, isPrompt: isPrompt)
+    }
+
+    private func putBack(_ transfer: Transfer) {
+        state.withLock { state in
+            if state.idle.count < Self.idleLimit {
+                state.idle.append(transfer)
+            } else if transfer.isPrompt {
+                state.prompt -= 1
             }
         }
-        try transfer.run(request, handler: handler, interruption: interruption)
     }
 
     /// Sends a request and returns the whole answer, whatever its status.

@@ -18,6 +18,9 @@ public protocol Client: HangUpSource {
     /// Makes everything sent so far leave now.
     func flush() throws(ClientGone)
 
+    /// Makes everything sent so far leave now, together with the answer's end. Nothing is sent afterwards.
+    func finish() throws(ClientGone)
+
     /// Reads and drops what is left of the request body, for at most about `limit`.
     ///
     /// A FastCGI socket closed with unread input is reset, and nginx then answers with a page of its own instead of
@@ -26,4 +29,8 @@ public protocol Client: HangUpSource {
 
     /// Ends the answer so that its reader sees it was cut off. For an answer whose end cannot carry a message.
     func breakOff()
+}
+
+extension Client {
+    public func finish() throws(ClientGone) { try flush() }
 }

@@ -5,6 +5,8 @@ final class Exchange {
     private(set) var status: Int?
     private(set) var bytesSent = 0
     private(set) var firstByte: Duration?
+    /// nginx was told to forward; there is no status of ours then.
+    private(set) var isHandedOver = false
     /// The code of the refusal that was the answer.
     var refusal: String?
     /// The engine failure behind the outcome, for the log; names no header and no body.
@@ -33,6 +35,12 @@ final class Exchange {
         if firstByte == nil { firstByte = ContinuousClock.now - started }
     }
 
+    /// Lets everything leave together with the answer's end.
+    func finish() throws(Interrupted) {
+        try passing { () throws(ClientGone) in try client.finish() }
+        if firstByte == nil { firstByte = ContinuousClock.now - started }
+    }
+
     /// nginx hands over a body that it has buffered at once. A slow client of an unbuffered one must not hold the thread
     /// that others need for their refusals.
     static let drainLimit = Duration.seconds(3)
@@ -42,7 +50,21 @@ final class Exchange {
         client.drain(within: Self.drainLimit)
         try send(response.head)
         if request.method != "HEAD" { try unsafe send(response.body.span.bytes) }
-        try flush()
+        try finish()
+    }
+
+    /// Tells nginx to send the request to the engine by itself; what comes of it nobody here learns.
+    ///
+    /// nginx "performs an internal redirect to the specified URI", to a named location with method and body unchanged
+    /// (ngx_http_fastcgi_module, X-Accel-Redirect; checked on nginx 1.22).
+    func handOver() throws(Interrupted) {
+        client.drain(within: Self.drainLimit)
+        isHandedOver = true
+        let head = HTTPResponseHead(status: 200, headers: [HTTPHeader("X-Accel-Redirect", "@engine")])
+        try passing { () throws(ClientGone) in
+            try client.send(head)
+            try client.finish()
+        }
     }
 
     private func passing(_ step: () throws(ClientGone) -> Void) throws(Interrupted) {

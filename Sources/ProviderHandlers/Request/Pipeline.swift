@@ -65,12 +65,16 @@ public struct Pipeline: Sendable {
 
     /// What the next completion would be told.
     private func busyAnswer() -> (head: HTTPResponseHead, body: [UInt8]) {
-        struct Answer: Encodable {
-            let busy: Bool
-            let reason: String?
-        }
-        let refusal = admission.refusal
-        return JSONAnswer.make(status: 200, Answer(busy: refusal != nil, reason: refusal?.code))
+        guard let refusal = admission.refusal else { return Self.notBusy }
+        return JSONAnswer.make(status: 200, BusyAnswer(busy: true, reason: refusal.code))
+    }
+
+    /// Made once: orchestrators ask often.
+    private static let notBusy = JSONAnswer.make(status: 200, BusyAnswer(busy: false, reason: nil))
+
+    private struct BusyAnswer: Encodable {
+        let busy: Bool
+        let reason: String?
     }
 
     /// One line a request; nothing of bodies, keys or HMACs, and of the target only the path.
@@ -78,7 +82,8 @@ public struct Pipeline: Sendable {
         let request = exchange.request
         var metadata: Logger.Metadata = [
             "id": "\(request.id)", "method": "\(request.method)", "path": "\(request.path)",
-            "status": Self.number(exchange.status), "bytes": Self.number(exchange.bytesSent),
+            "status": exchange.isHandedOver ? "handed_over" : Self.number(exchange.status),
+            "bytes": Self.number(exchange.bytesSent),
             "ms": Self.number((ContinuousClock.now - exchange.started).milliseconds),
             "first_byte_ms": Self.number(exchange.firstByte?.milliseconds),
             "in_flight": Self.number(admission.inFlight),

@@ -36,14 +36,25 @@ struct LogLine {
 
     /// Control characters could forge a second line or steer a terminal.
     private static func append(_ text: String, to line: inout String) {
+        // Almost all text is plain, and every request logs some.
+        if text.utf8.allSatisfy({ 0x20...0x7E ~= $0 }) {
+            line += text
+            return
+        }
         for scalar in text.unicodeScalars {
             line.unicodeScalars.append(scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar)
         }
     }
 
     private static func quoted(_ value: String) -> String {
-        value.isEmpty || value.contains(where: { $0 == " " || $0 == "=" || $0 == "\"" })
+        if isPlainWord(value) { return value }
+        return value.isEmpty || value.contains(where: { $0 == " " || $0 == "=" || $0 == "\"" })
             ? "\"" + String(value.map { $0 == "\"" ? "'" : $0 }) + "\"" : value
+    }
+
+    /// Whether a value needs no quotation marks, as far as that shows at a glance.
+    private static func isPlainWord(_ value: String) -> Bool {
+        !value.isEmpty && value.utf8.allSatisfy { 0x21...0x7E ~= $0 && $0 != 0x22 && $0 != 0x3D }
     }
 
     // MARK: JSON
@@ -59,6 +70,11 @@ struct LogLine {
 
     private static func appendJSON(_ text: String, to line: inout String) {
         line += "\""
+        defer { line += "\"" }
+        if text.utf8.allSatisfy({ 0x20...0x7E ~= $0 && $0 != 0x22 && $0 != 0x5C }) {
+            line += text
+            return
+        }
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"": line += "\\\""
@@ -70,7 +86,6 @@ struct LogLine {
             default: line.unicodeScalars.append(scalar)
             }
         }
-        line += "\""
     }
 }
 

@@ -50,9 +50,10 @@ public struct StandardErrorLog: LogHandler {
     }
 
     public func log(event: LogEvent) {
+        let own = event.metadata ?? [:]
         let line = LogLine(
             level: event.level, message: event.message.description,
-            fields: metadata.merging(event.metadata ?? [:]) { _, new in new })
+            fields: metadata.isEmpty ? own : metadata.merging(own) { _, new in new })
         let text =
             switch settings.format {
             case .text: line.text(hasPriority: !isTerminal)

@@ -21,12 +21,14 @@ final class Deployment: Sendable {
     /// Starts everything; the worker is ready when this returns.
     ///
     /// - Parameters:
+    ///   - forward: who sends completions to the engine, as `ollama.forward` says.
     ///   - settings: environment of the worker besides what connects the parts; it overrides the file. nil takes
     ///     a variable away.
     ///   - configuration: contents of the worker's configuration file.
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
     init(
-        settings: [String: String?] = [:], configuration: String = "", gpu state: FakeGPU.State? = nil,
+        forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
+        gpu state: FakeGPU.State? = nil,
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -38,11 +40,15 @@ final class Deployment: Sendable {
         gpu = try state.map { try FakeGPU($0) }
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
         environment["PROVIDER_SERVER_SOCKET"] = socket
+        if forward != "worker" { environment["PROVIDER_OLLAMA_FORWARD"] = forward }
         for (name, value) in settings { environment[name] = value }
         let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
+        nginx = try await NginxServer(
+            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)",
+            extraServerDirectives: nginxDirectives(socket))
         worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"), ["--config", file], environment: environment)
-        nginx = try await NginxServer(workerSocket: socket, extraServerDirectives: nginxDirectives(socket))
+            try BuiltProduct.path("provider-fcgi"), ["--config", file, "--nginx-upstream", nginx.upstreamFile],
+            environment: environment)
         try await worker.waitUntilReady()
     }
 

@@ -50,6 +50,7 @@ let settings: [Setting] = [
     Setting("ollama.url", "HTTPS://[::1]:8443/engine//", "PROVIDER_OLLAMA_URL") {
         $0.ollama.url = "https://[::1]:8443/engine"
     },
+    Setting("ollama.forward", "nginx", "PROVIDER_OLLAMA_FORWARD") { $0.ollama.forward = .nginx },
     Setting("ollama.connect_timeout", "0.25", "PROVIDER_OLLAMA_CONNECT_TIMEOUT") {
         $0.ollama.connectTimeout = .milliseconds(250)
     },

@@ -1,0 +1,51 @@
+import Glibc
+
+/// What the process takes of the machine, besides what it does.
+enum ProcessResources {
+    /// Raises the limit of open files to what the system allows: a stream takes four descriptors.
+    ///
+    /// Nothing here uses select(2), which is why the lower limit is the one that processes start with.
+    static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard unsafe getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        // Left as it is where that is not allowed: accept then says what is missing.
+        _ = unsafe setrlimit(resource, &limit)
+    }
+
+    /// Lets go of the pages of programs and libraries that only the start needed: the command line, YAML, relocations,
+    /// every library's own beginnings. They are most of what a process like this one shows as its memory.
+    ///
+    /// They come back from the file when they are needed: "subsequent accesses of pages in the range will succeed, but
+    /// will result in […] repopulating the memory contents from the up-to-date contents of the underlying mapped file"
+    /// (madvise(2), MADV_DONTNEED). What the dynamic linker has written to, and then made read-only, would be lost; such
+    /// a mapping has anonymous pages.
+    static func releaseStartupPages() {
+        guard let maps = unsafe fopen("/proc/self/smaps", "re") else { return }
+        defer { unsafe fclose(maps) }
+        var line: UnsafeMutablePointer<CChar>?
+        var room = 0
+        defer { unsafe free(line) }
+        var mapping: Range<UInt>?
+        while unsafe getline(&line, &room, maps) > 0, let text = unsafe line {
+            let fields = unsafe String(cString: text).split(whereSeparator: \.isWhitespace)
+            if let found = readOnlyFile(fields) {
+                mapping = found
+            } else if fields.first == "Anonymous:", fields[1] == "0", let range = mapping {
+                _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: range.lowerBound), range.count, MADV_DONTNEED)
+            } else if fields.first == "VmFlags:" {
+                mapping = nil
+            }
+        }
+    }
+
+    /// The addresses in the first line of a mapping, such as
+    /// `7f0c1e000000-7f0c1e022000 r-xp 00026000 08:01 1835 /usr/lib/…` (proc(5)); nil for one that is no file or can be
+    /// written to, and for other lines.
+    private static func readOnlyFile(_ fields: [Substring]) -> Range<UInt>? {
+        guard fields.count >= 6, ["r-xp", "r--p"].contains(fields[1]), fields[5].hasPrefix("/") else { return nil }
+        let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+        return ends.count == 2 ? ends[0]..<ends[1] : nil
+    }
+}

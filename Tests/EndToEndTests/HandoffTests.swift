@@ -1,0 +1,205 @@
+import TestSupport
+import Testing
+
+/// `ollama.forward: nginx`: the worker admits, nginx forwards.
+@Suite struct HandoffTests {
+    /// The engine sends a token only once the client has seen the one before.
+    @Test func tokensArriveOneByOne() async throws {
+        let seen = Gate()
+        let deployment = try await Deployment(
+            forward: "nginx",
+            engine: { request in
+                #expect(try request.bodyText() == #"{"model":"m","stream":true}"#)
+                #expect(request.method == "POST")
+                try request.startStream()
+                for number in 0..<20 {
+                    try request.event("token \(number)")
+                    try seen.wait()
+                }
+                try request.event("[DONE]")
+                try request.endStream()
+            })
+        try await onThread {
+            let response = try deployment.startCompletion(headers: ["X-Inferoute-HMAC: abc"]).response()
+            #expect(response.status == 200)
+            #expect(response.head["Content-Type"] == "text/event-stream")
+            #expect(response.head["X-Request-Id"]?.count == 32)
+            #expect(response.head["X-Accel-Redirect"] == nil)
+            for number in 0..<20 {
+                let chunk = try response.body.next()
+                #expect(String(decoding: chunk, as: UTF8.self) == "data: token \(number)\n\n")
+                seen.open()
+            }
+            #expect(String(decoding: try response.body.all(), as: UTF8.self) == "data: [DONE]\n\n")
+            try deployment.waitUntil("the worker has said so") {
+                deployment.worker.standardError.contains("status=handed_over")
+            }
+        }
+    }
+
+    /// A body that libfcgi does not read at once, and that nginx keeps in a file.
+    @Test func aLargeBodyReachesTheEngineWhole() async throws {
+        let size = 5_000_000
+        let seen = Seen()
+        let deployment = try await Deployment(
+            forward: "nginx",
+            engine: { request in
+                seen.text = "\(try request.body.count()) \(request.target)"
+                try request.answer(404, "{}", headers: ["Location: http://elsewhere/", "X-Accel-Redirect: /busy"])
+            })
+        try await onThread {
+            let answer = try deployment.fetch(
+                "POST", "/v1/completions?a=%201", body: String(repeating: "x", count: size))
+            #expect(seen.text == "\(size) /v1/completions?a=%201")
+            // The engine's own answer, unchanged.
+            #expect(answer.status == 404)
+            #expect(answer.body == "{}")
+            #expect(answer.head["Location"] == "http://elsewhere/")
+        }
+    }
+
+    @Test func hopByHopAndSecretHeadersStayHere() async throws {
+        let seen = Seen()
+        let deployment = try await Deployment(
+            forward: "nginx",
+            engine: { request in
+                seen.text = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
+                try request.answer(200, "{}", headers: ["Keep-Alive: timeout=5"])
+            })
+        try await onThread {
+            let answer = try deployment.complete(headers: [
+                "Authorization: Bearer client", "Cookie: a=b", "X-Inferoute-HMAC: abc", "User-Agent: t", "Accept: */*",
+                "TE: trailers", "X-Other: 1",
+            ])
+            #expect(answer.status == 200)
+            #expect(answer.head["Keep-Alive"] == nil)
+            #expect(seen.text == "accept content-length content-type host user-agent")
+        }
+    }
+
+    /// Admission is the worker's all the same.
+    @Test func whatTheWorkerRefusesNeverReachesTheEngine() async throws {
+        let deployment = try await Deployment(
+            forward: "nginx", gpu: .utilization("21 %"),
+            central: { try $0.answer(401, #"{"valid":false,"error":"no"}"#) })
+        try await onThread {
+            let busy = try deployment.complete()
+            #expect(busy.status == 503)
+            #expect(busy.body.contains(#""code":"gpu_busy""#))
+            try deployment.gpu?.set(.utilization("0 %"))
+            try deployment.waitUntil("the GPU is idle") {
+                try deployment.fetch("GET", "/busy").body == #"{"busy":false}"#
+            }
+            let invalid = try deployment.complete(headers: ["X-Inferoute-HMAC: abc"])
+            #expect(invalid.status == 401)
+            #expect(!deployment.engine.requests.contains { $0.hasPrefix("POST") })
+        }
+    }
+
+    /// Nor does what is judged before it.
+    @Test func aBodyThatIsRefusedNeverReachesTheEngine() async throws {
+        let deployment = try await Deployment(
+            forward: "nginx", settings: ["PROVIDER_SERVER_MAX_BODY_BYTES": "10"])
+        try await onThread {
+            let empty = try deployment.complete("")
+            let large = try deployment.complete(String(repeating: "a", count: 11))
+            #expect(empty.status == 400)
+            #expect(large.status == 413)
+            #expect(deployment.engine.requests.isEmpty)
+            let fitting = try deployment.complete("{}")
+            #expect(fitting.status == 200)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aClientThatLeavesStopsTheEngine(isAfterTheFirstToken: Bool) async throws {
+        let asked = Gate()
+        let stopped = Gate()
+        let deployment = try await Deployment(
+            forward: "nginx",
+            engine: { request in
+                _ = try request.bodyText()
+                if isAfterTheFirstToken {
+                    try request.startStream()
+                    try request.event("a")
+                }
+                asked.open()
+                try request.connection.waitForHangUp()
+                stopped.open()
+            })
+        try await onThread {
+            let probe = try deployment.startCompletion()
+            try asked.wait()
+            if isAfterTheFirstToken { _ = try probe.response().body.next() }
+            probe.connection.close()
+            try stopped.wait()
+        }
+    }
+
+    @Test func anEngineThatIsDownHasTheWorkersCode() async throws {
+        let deployment = try await Deployment(forward: "nginx")
+        deployment.engine.stop()
+        try await onThread {
+            let answer = try deployment.complete()
+            #expect(answer.status == 502)
+            #expect(answer.head["Content-Type"] == "application/json")
+            #expect(answer.body.contains(#""code":"engine_unreachable""#))
+            #expect(answer.head["X-Request-Id"]?.count == 32)
+        }
+    }
+
+    @Test func anAnswerThatBreaksOffIsSeenByTheClient() async throws {
+        let deployment = try await Deployment(
+            forward: "nginx",
+            engine: { request in
+                try request.startStream()
+                try request.event("a")
+                request.closeAfterwards()
+            })
+        try await onThread {
+            let response = try deployment.startCompletion().response()
+            #expect(throws: (any Error).self) { try response.body.all() }
+        }
+    }
+
+    /// nginx counts what the worker, which is done long before the engine, cannot.
+    @Test func theSixtyFifthIsTooMany() async throws {
+        let finish = Gate()
+        let deployment = try await Deployment(
+            forward: "nginx",
+            engine: { request in
+                try request.startStream()
+                try request.event("a")
+                try finish.wait()
+                try request.event("[DONE]")
+                try request.endStream()
+            })
+        try await onThread {
+            let streams = try (0..<64).map { _ in try deployment.startCompletion().response() }
+            for stream in streams { _ = try stream.body.next() }
+            let refused = try deployment.complete()
+            #expect(refused.status == 503)
+            #expect(refused.body.contains(#""code":"too_many_requests_in_flight""#))
+            #expect(refused.head["Retry-After"] == "1")
+            for _ in streams { finish.open() }
+            for stream in streams {
+                #expect(String(decoding: try stream.body.all(), as: UTF8.self) == "data: [DONE]\n\n")
+            }
+        }
+    }
+
+    /// Neither a path nor a header of a client, nor one of the engine's, leads past the worker.
+    @Test func theEngineIsNotReachableFromOutside() async throws {
+        let deployment = try await Deployment(
+            engine: { try $0.answer(200, #"{"through":"the worker"}"#, headers: ["X-Accel-Redirect: @engine"]) })
+        try await onThread {
+            for path in ["/@engine", "/%40engine", "@engine", "/.provider-client/engine_unreachable"] {
+                let answer = try deployment.fetch("POST", path, headers: ["X-Accel-Redirect: @engine"], body: "{}")
+                #expect(answer.status == 404 || answer.status == 400, "\(path)")
+            }
+            #expect(deployment.engine.requests.isEmpty)
+            #expect(try deployment.complete(headers: ["X-Accel-Redirect: @engine"]).status == 200)
+            #expect(deployment.engine.requests.count == 1)
+        }
+    }
+}
