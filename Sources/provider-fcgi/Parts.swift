@@ -16,11 +16,9 @@ struct Parts: Sendable {
     init(_ configuration: Configuration) {
         logSettings = LogSettings(configuration.log)
         logger = Logger.standardError("provider-fcgi", logSettings)
-        let sampler = GPUSampler(configuration.gpu, nvml: NVMLFeed(configuration.gpu), logger: logger)
+        let sampler = GPUSampler(reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
         self.sampler = sampler
-        admission = Admission(
-            limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample
-        ) { sampler.reading }
+        admission = Admission(limit: configuration.server.maxInFlight) { sampler.verdict }
     }
 
     /// Has the parts that stay take up another configuration. Connections, samples and the count of requests in flight
@@ -28,7 +26,7 @@ struct Parts: Sendable {
     func change(to configuration: Configuration) {
         logSettings.change(to: configuration.log)
         sampler.change(to: configuration.gpu)
-        admission.change(limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample)
+        admission.change(limit: configuration.server.maxInFlight)
     }
 
     /// The way of a request under a configuration.
@@ -46,7 +44,6 @@ struct Parts: Sendable {
             forwarder: CompletionForwarder(http: engine, engine: configuration.ollama),
             health: HealthCheck(
                 collector: collector, gpu: { [sampler] in sampler.status },
-                willCollect: { [sampler] in sampler.refresh() },
                 inFlight: { [admission] in admission.inFlight }),
             logger: logger)
     }

@@ -78,7 +78,7 @@ import Testing
         let worker = try ChildProcess(
             try BuiltProduct.path("provider-fcgi"),
             environment: ["PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"])
-        try await eventually("nvidia-smi runs") { gpu.hangs >= 1 }
+        try await eventually("nvidia-smi runs") { gpu.hangs > 0 }
         worker.terminate()
         let exit = try await worker.waitForExit()
         #expect(exit == .status(0))

@@ -34,9 +34,7 @@ final class PipelineFixture: Sendable {
         configure(&configuration)
         let logger = log.logger
         let verdict = SharedVerdict(gpu)
-        let admission = Admission(limit: configuration.server.maxInFlight, perSample: 0) {
-            (verdict.value.withLock { $0 }, nil)
-        }
+        let admission = Admission(limit: configuration.server.maxInFlight) { verdict.value.withLock { $0 } }
         let http = HTTPClient(proxied: false)
         pipeline = Pipeline(
             maxBodyBytes: configuration.server.maxBodyBytes,
