@@ -3,26 +3,22 @@ import Testing
 
 /// A completion's way: nginx, FastCGI, worker, engine and back.
 @Suite struct CompletionTests {
+    private static let tokens = (0..<20).map { "token \($0)" }
+
     /// The engine sends a token only once the client has seen the one before.
     @Test func tokensArriveOneByOne() async throws {
         let seen = Gate()
         let deployment = try await Deployment(engine: { request in
-            try request.startStream()
-            for number in 0..<20 {
-                try request.event("token \(number)")
-                try seen.wait()
-            }
-            try request.event("[DONE]")
-            try request.endStream()
+            try request.stream(Self.tokens, pausingAt: seen)
         })
         try await onThread {
             let response = try deployment.startCompletion(headers: ["X-Inferoute-HMAC: abc"]).response()
             #expect(response.status == 200)
             #expect(response.head["Content-Type"] == "text/event-stream")
             #expect(response.head["X-Request-Id"]?.count == 32)
-            for number in 0..<20 {
+            for token in Self.tokens {
                 let chunk = try response.body.next()
-                #expect(String(decoding: chunk, as: UTF8.self) == "data: token \(number)\n\n")
+                #expect(String(decoding: chunk, as: UTF8.self) == "data: \(token)\n\n")
                 seen.open()
             }
             let rest = try response.body.all()

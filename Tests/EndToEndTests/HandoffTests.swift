@@ -3,6 +3,8 @@ import Testing
 
 /// `ollama.forward: nginx`: the worker admits, nginx forwards.
 @Suite struct HandoffTests {
+    private static let tokens = (0..<20).map { "token \($0)" }
+
     /// The engine sends a token only once the client has seen the one before.
     @Test func tokensArriveOneByOne() async throws {
         let seen = Gate()
@@ -11,13 +13,7 @@ import Testing
             engine: { request in
                 #expect(try request.bodyText() == #"{"model":"m","stream":true}"#)
                 #expect(request.method == "POST")
-                try request.startStream()
-                for number in 0..<20 {
-                    try request.event("token \(number)")
-                    try seen.wait()
-                }
-                try request.event("[DONE]")
-                try request.endStream()
+                try request.stream(Self.tokens, pausingAt: seen)
             })
         try await onThread {
             let response = try deployment.startCompletion(headers: ["X-Inferoute-HMAC: abc"]).response()
@@ -25,9 +21,9 @@ import Testing
             #expect(response.head["Content-Type"] == "text/event-stream")
             #expect(response.head["X-Request-Id"]?.count == 32)
             #expect(response.head["X-Accel-Redirect"] == nil)
-            for number in 0..<20 {
+            for token in Self.tokens {
                 let chunk = try response.body.next()
-                #expect(String(decoding: chunk, as: UTF8.self) == "data: token \(number)\n\n")
+                #expect(String(decoding: chunk, as: UTF8.self) == "data: \(token)\n\n")
                 seen.open()
             }
             #expect(String(decoding: try response.body.all(), as: UTF8.self) == "data: [DONE]\n\n")
@@ -168,11 +164,7 @@ import Testing
         let deployment = try await Deployment(
             forward: "nginx",
             engine: { request in
-                try request.startStream()
-                try request.event("a")
-                try finish.wait()
-                try request.event("[DONE]")
-                try request.endStream()
+                try request.stream(["a"], pausingAt: finish)
             })
         try await onThread {
             let streams = try (0..<64).map { _ in try deployment.startCompletion().response() }

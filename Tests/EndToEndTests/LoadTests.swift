@@ -8,11 +8,7 @@ import Testing
         let finish = Gate()
         let deployment = try await Deployment(engine: { request in
             guard request.method == "POST" else { return try request.answer(404, "") }
-            try request.startStream()
-            try request.event("a")
-            try finish.wait()
-            try request.event("[DONE]")
-            try request.endStream()
+            try request.stream(["a"], pausingAt: finish)
         })
         try await onThread {
             let streams = try (0..<64).map { _ in try deployment.startCompletion().response() }

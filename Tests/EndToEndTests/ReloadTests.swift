@@ -219,22 +219,17 @@ import Testing
         #expect(deployment.worker.ended == nil)
     }
 
-    /// A thread of swift-subprocess blocks no signal and may be handed the one that is meant for main.
     @Test func whileItStarts() async throws {
-        let gpu = try FakeGPU(.hangs)
-        let directory = try TemporaryDirectory()
-        let worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"),
-            environment: ["PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"])
-        try await eventually("nvidia-smi runs") { gpu.hangs > 0 }
-        worker.send(signal: SIGHUP)
+        // Kept to the end: its directory holds the socket.
+        let starting = try await StartingWorker()
+        starting.process.send(signal: SIGHUP)
         // Taken up once it is ready.
-        try await eventually("it has been reloaded") { worker.standardError.contains("reloaded from ") }
-        let log = worker.standardError
+        try await eventually("it has been reloaded") { starting.process.standardError.contains("reloaded from ") }
+        let log = starting.process.standardError
         let ready = try #require(log.range(of: "ready: "))
         #expect(ready.lowerBound < (log.range(of: "reloaded from ")?.lowerBound ?? log.startIndex))
-        worker.terminate()
-        #expect(try await worker.waitForExit() == .status(0))
+        starting.process.terminate()
+        #expect(try await starting.process.waitForExit() == .status(0))
     }
 
     @Test func whileItDrains() async throws {

@@ -6,13 +6,7 @@ import Testing
 @Suite struct ShutdownTests {
     /// An engine whose streams stop after their first token until the gate lets them go on.
     private static func engine(_ finish: Gate) -> ScriptedServer.Script {
-        { request in
-            try request.startStream()
-            try request.event("a")
-            try finish.wait()
-            try request.event("[DONE]")
-            try request.endStream()
-        }
+        { try $0.stream(["a"], pausingAt: finish) }
     }
 
     private func startStreams(_ count: Int, on deployment: Deployment) throws -> [HTTPProbeResponse] {
@@ -71,16 +65,11 @@ import Testing
         #expect(exit == .status(1))
     }
 
-    /// A thread of swift-subprocess blocks no signal and may be handed the one that is meant for main.
     @Test func aSignalThatComesWhileItStarts() async throws {
-        let gpu = try FakeGPU(.hangs)
-        let directory = try TemporaryDirectory()
-        let worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"),
-            environment: ["PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"])
-        try await eventually("nvidia-smi runs") { gpu.hangs > 0 }
-        worker.terminate()
-        let exit = try await worker.waitForExit()
+        // Kept to the end: its directory holds the socket.
+        let starting = try await StartingWorker()
+        starting.process.terminate()
+        let exit = try await starting.process.waitForExit()
         #expect(exit == .status(0))
     }
 

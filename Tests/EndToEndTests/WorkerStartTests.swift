@@ -143,7 +143,7 @@ import Testing
                 .replacingOccurrences(of: "location /v1/", with: "location ^~ /v1/"))
         try await onThread {
             let probe = try HTTPProbe(port: nginx.port, "POST", "/v1/completions", body: "{}")
-            try eventuallyRequested(engine)
+            try waitUntil("the engine is asked") { !engine.requests.isEmpty }
             probe.connection.close()
             try stopped.wait()
         }
@@ -160,13 +160,5 @@ import Testing
         worker.terminate()
         #expect(try await onThread { try manager.receive() } == "STOPPING=1")
         #expect(try await worker.waitForExit() == .status(0))
-    }
-
-    private func eventuallyRequested(_ engine: ScriptedServer) throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while engine.requests.isEmpty {
-            guard ContinuousClock.now < deadline else { throw NeverHappened(description: "no request") }
-            usleep(1000)
-        }
     }
 }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A condition that never came true.
 public struct NeverHappened: Error, CustomStringConvertible {
     public let description: String
@@ -17,5 +19,18 @@ public func eventually(
     while try await !condition() {
         guard ContinuousClock.now < deadline else { throw NeverHappened(description: "never happened: \(what)") }
         try await Task.sleep(for: .milliseconds(5))
+    }
+}
+
+/// The same for code that blocks on a thread of its own (`onThread`, scripts).
+///
+/// - Parameter detail: put behind the error's words.
+public func waitUntil(_ what: String, detail: () -> String = { "" }, _ condition: () throws -> Bool) throws {
+    let deadline = ContinuousClock.now + .seconds(60)
+    while try !condition() {
+        guard ContinuousClock.now < deadline else {
+            throw NeverHappened(description: "never happened: \(what)\(detail())")
+        }
+        usleep(2000)
     }
 }

@@ -98,6 +98,17 @@ public final class ScriptedRequest {
                 .joined(separator: "\r\n") + "\r\n\r\n")
     }
 
+    /// A whole stream of tokens; after each it waits for the gate.
+    public func stream(_ tokens: [String], pausingAt gate: Gate) throws {
+        try startStream()
+        for token in tokens {
+            try event(token)
+            try gate.wait()
+        }
+        try event("[DONE]")
+        try endStream()
+    }
+
     /// One event of a stream, as a chunk of its own.
     public func event(_ data: String) throws {
         try chunk("data: \(data)\n\n")

@@ -1,8 +1,5 @@
 /// The API key where it has a file to itself: the one the configuration names, else systemd's credential.
 extension ConfigurationLoader {
-    /// Far above any real key.
-    private static let keySizeLimit = 8192
-
     /// Name of the credential, as the units' `LoadCredential=` has it.
     private static let credential = "api_key"
 
@@ -12,13 +9,7 @@ extension ConfigurationLoader {
         guard !path.isEmpty else { return }
         let name = Found.printable(path)
         let reading = KeyReading(place: places["provider.api_key_file"] ?? "", path: path)
-        let file: BoundedFile
-        do throws(UnreadableFile) {
-            file = try BoundedFile(path, limit: Self.keySizeLimit)
-        } catch {
-            throw reading.refuse("cannot be read: \(error.reason)")
-        }
-        guard let secret = try reading.key(in: file) else {
+        guard let file = try reading.file(mayBeMissing: false), let secret = try reading.key(in: file) else {
             throw reading.refuse("expected a key, found an empty file")
         }
         configuration.provider.apiKey = secret
@@ -37,14 +28,7 @@ extension ConfigurationLoader {
         else { return }
         let path = directory + "/" + Self.credential
         let reading = KeyReading(place: "systemd credential \(Self.credential)", path: path)
-        let file: BoundedFile
-        do throws(UnreadableFile) {
-            file = try BoundedFile(path, limit: Self.keySizeLimit)
-        } catch {
-            if error.isMissing { return }
-            throw reading.refuse("cannot be read: \(error.reason)")
-        }
-        guard let secret = try reading.key(in: file) else { return }
+        guard let file = try reading.file(mayBeMissing: true), let secret = try reading.key(in: file) else { return }
         configuration.provider.apiKeyFile = path
         configuration.provider.apiKey = secret
     }
@@ -52,11 +36,24 @@ extension ConfigurationLoader {
 
 /// What one file holds, and the words when that is no key.
 private struct KeyReading {
+    /// Far above any real key.
+    private static let sizeLimit = 8192
+
     let place: String
     let path: String
 
     func refuse(_ problem: String) -> ConfigurationError {
         ConfigurationError(place, "provider.api_key_file", "\(Found.printable(path)): \(problem)")
+    }
+
+    /// The file; nil for one that may be missing and is.
+    func file(mayBeMissing: Bool) throws(ConfigurationError) -> BoundedFile? {
+        do throws(UnreadableFile) {
+            return try BoundedFile(path, limit: Self.sizeLimit)
+        } catch {
+            if error.isMissing && mayBeMissing { return nil }
+            throw refuse("cannot be read: \(error.reason)")
+        }
     }
 
     /// The key; nil in an empty file.

@@ -32,12 +32,16 @@ final class Exchange {
 
     func flush() throws(Interrupted) {
         try passing { () throws(ClientGone) in try client.flush() }
-        if firstByte == nil { firstByte = ContinuousClock.now - started }
+        noteFirstByte()
     }
 
     /// Lets everything leave together with the answer's end.
     func finish() throws(Interrupted) {
         try passing { () throws(ClientGone) in try client.finish() }
+        noteFirstByte()
+    }
+
+    private func noteFirstByte() {
         if firstByte == nil { firstByte = ContinuousClock.now - started }
     }
 

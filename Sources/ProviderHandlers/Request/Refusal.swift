@@ -105,8 +105,6 @@ enum Refusal: Error, Equatable {
         struct Detail: Encodable {
             let message: String
             let type: String
-            // Encoded as null, which the shape demands, rather than left out.
-            let param: String? = nil
             let code: String
 
             enum CodingKeys: CodingKey { case message, type, param, code }
@@ -115,6 +113,7 @@ enum Refusal: Error, Equatable {
                 var container = encoder.container(keyedBy: CodingKeys.self)
                 try container.encode(message, forKey: .message)
                 try container.encode(type, forKey: .type)
+                // The shape demands it.
                 try container.encodeNil(forKey: .param)
                 try container.encode(code, forKey: .code)
             }

@@ -87,13 +87,7 @@ final class Deployment: Sendable {
     }
 
     func waitUntil(_ what: String, _ condition: () throws -> Bool) throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while try !condition() {
-            guard ContinuousClock.now < deadline else {
-                throw NeverHappened(description: "never happened: \(what); the worker said:\n\(worker.standardError)")
-            }
-            usleep(2000)
-        }
+        try TestSupport.waitUntil(what, detail: { "; the worker said:\n\(worker.standardError)" }, condition)
     }
 }
 

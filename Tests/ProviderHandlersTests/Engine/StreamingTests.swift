@@ -186,10 +186,6 @@ import Testing
 extension FakeClient {
     /// Blocks until what has been sent satisfies the condition.
     func waitUntil(_ condition: (Answer) -> Bool) throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while !condition(answer) {
-            guard ContinuousClock.now < deadline else { throw NeverHappened(description: "the answer never came") }
-            usleep(1000)
-        }
+        try TestSupport.waitUntil("the answer comes") { condition(answer) }
     }
 }

@@ -1,0 +1,20 @@
+import TestSupport
+
+/// A worker that has just been started and waits for its first GPU sample, from an nvidia-smi that hangs.
+///
+/// A thread of swift-subprocess then blocks no signal, and may be handed the one that is meant for main.
+final class StartingWorker: Sendable {
+    let process: ChildProcess
+    private let gpu: FakeGPU
+    private let directory: TemporaryDirectory
+
+    init() async throws {
+        let gpu = try FakeGPU(.hangs)
+        self.gpu = gpu
+        directory = try TemporaryDirectory()
+        process = try ChildProcess(
+            try BuiltProduct.path("provider-fcgi"),
+            environment: ["PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"])
+        try await eventually("nvidia-smi runs") { gpu.hangs > 0 }
+    }
+}
