@@ -12,13 +12,22 @@ public final class NginxServer: Sendable {
     /// - Parameters:
     ///   - workerSocket: the worker's Unix socket; need not exist yet.
     ///   - engine: address and port for the files of `ollama.forward: nginx`; nil leaves those out.
+    ///   - limitsClients: whether the limits for each client are as shipped. Tests ask hundreds of times a second from one
+    ///     address, which they are there to stop.
     ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
+    ///   - replacements: shipped directives and what a test has in their place, such as a shorter time.
     /// - Throws: with nginx's own words when it refuses its configuration.
-    public init(workerSocket: String, engine: String? = nil, extraServerDirectives: String = "") async throws {
+    public init(
+        workerSocket: String, engine: String? = nil, limitsClients: Bool = false, extraServerDirectives: String = "",
+        replacing replacements: [(String, String)] = []
+    ) async throws {
         // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
         let socket = try ListeningSocket()
         port = socket.port
         directory = try await Self.prefix(port: port, workerSocket: workerSocket, engine: engine)
+        var replacements = replacements
+        if !limitsClients { replacements += Self.clientLimits.map { ($0, "") } }
+        for (shipped, other) in replacements { try Self.replace(shipped, by: other, in: directory) }
         if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
         var environment = ProcessInfo.processInfo.environment
         environment["NGINX"] = "\(STDIN_FILENO);"
@@ -55,6 +64,20 @@ public final class NginxServer: Sendable {
     /// The command line for such a prefix.
     public static func arguments(_ prefix: TemporaryDirectory) -> [String] {
         ["-e", "stderr", "-p", prefix.path, "-c", prefix.path + "/nginx.conf"]
+    }
+
+    private static let clientLimits = [
+        "limit_req zone=provider_client_requests burst=200 nodelay;", "limit_conn provider_client_connections 256;",
+    ]
+
+    private static func replace(_ shipped: String, by other: String, in prefix: TemporaryDirectory) throws {
+        for name in ["sites-enabled/provider.conf", "snippets/provider-locations.conf"] {
+            let text = try String(contentsOfFile: prefix.path + "/" + name, encoding: .utf8)
+            guard text.contains(shipped) else { continue }
+            try prefix.write(text.replacingOccurrences(of: shipped, with: other), to: name)
+            return
+        }
+        throw NeverHappened(description: "nginx/ has no such directive any more: \(shipped)")
     }
 
     private static func extend(_ prefix: TemporaryDirectory, with directives: String) throws {

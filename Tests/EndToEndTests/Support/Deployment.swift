@@ -26,9 +26,11 @@ final class Deployment: Sendable {
     ///     a variable away.
     ///   - configuration: contents of the worker's configuration file.
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
+    ///   - limitsClients, nginxReplacements: as `NginxServer` takes them.
     init(
         forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
         gpu state: FakeGPU.State? = nil,
+        limitsClients: Bool = false, nginxReplacements: [(String, String)] = [],
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -44,8 +46,8 @@ final class Deployment: Sendable {
         for (name, value) in settings { environment[name] = value }
         let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
         nginx = try await NginxServer(
-            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)",
-            extraServerDirectives: nginxDirectives(socket))
+            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)", limitsClients: limitsClients,
+            extraServerDirectives: nginxDirectives(socket), replacing: nginxReplacements)
         worker = try ChildProcess(
             try BuiltProduct.path("provider-fcgi"), ["--config", file, "--nginx-upstream", nginx.upstreamFile],
             environment: environment)
