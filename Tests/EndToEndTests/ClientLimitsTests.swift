@@ -12,7 +12,9 @@ import Testing
     }
 
     /// Uses up what a client may ask for at once, and somewhat more.
-    private static func exhaust(_ deployment: Deployment, target: String = "/busy", headers: [String] = []) throws -> [Int] {
+    private static func exhaust(_ deployment: Deployment, target: String = "/busy", headers: [String] = []) throws
+        -> [Int]
+    {
         try (0..<(burst + 10)).map { _ in try deployment.fetch("GET", target, headers: headers).status }
     }
 
@@ -74,7 +76,9 @@ import Testing
         let finish = Gate()
         let deployment = try await Deployment(
             limitsClients: true,
-            nginxReplacements: [("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 3;")],
+            nginxReplacements: [
+                ("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 3;")
+            ],
             engine: { request in try request.stream(["a"], pausingAt: finish) })
         try await onThread {
             let streams = try (0..<3).map { _ in try deployment.startCompletion().response() }
@@ -116,7 +120,9 @@ import Testing
         let finish = Gate()
         let deployment = try await Deployment(
             forward: "nginx", limitsClients: true,
-            nginxReplacements: [("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 40;")],
+            nginxReplacements: [
+                ("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 40;")
+            ],
             engine: { request in try request.stream(["a"], pausingAt: finish) })
         try await onThread {
             func start(_ client: Int) throws -> HTTPProbeResponse {

@@ -6,10 +6,13 @@ import Testing
     /// nginx lets none of these through; a peer that is not nginx might.
     @Test(arguments: [
         ("QUERY_STRING", "a HTTP/1.1\r\nX-Injected: 1\r\n\r\nPOST /api/delete"), ("QUERY_STRING", "a\r\nX-Injected: 1"),
-        ("QUERY_STRING", "a\nX-Injected: 1"), ("CONTENT_TYPE", "a/b\r\nX-Injected: 1"), ("CONTENT_TYPE", "a/b\rX-Injected: 1"),
+        ("QUERY_STRING", "a\nX-Injected: 1"), ("CONTENT_TYPE", "a/b\r\nX-Injected: 1"),
+        ("CONTENT_TYPE", "a/b\rX-Injected: 1"),
         ("HTTP_ACCEPT", "a\nX-Injected: 1"), ("HTTP_USER_AGENT", "a\r\n\r\nPOST /api/delete HTTP/1.1"),
-        ("DOCUMENT_URI", "/v1/completions\r\nX-Injected: 1"), ("DOCUMENT_URI", "/v1/completions HTTP/1.1\r\nX-Injected: 1"),
-        ("REQUEST_METHOD", "POST /api/delete HTTP/1.1\r\nX-Injected: 1"), ("HTTP_X_INFEROUTE_HMAC", "a\r\nX-Injected: 1"),
+        ("DOCUMENT_URI", "/v1/completions\r\nX-Injected: 1"),
+        ("DOCUMENT_URI", "/v1/completions HTTP/1.1\r\nX-Injected: 1"),
+        ("REQUEST_METHOD", "POST /api/delete HTTP/1.1\r\nX-Injected: 1"),
+        ("HTTP_X_INFEROUTE_HMAC", "a\r\nX-Injected: 1"),
         ("HTTP_X_INFEROUTE_HMAC", "a\",\"x\":\"\n"), ("REQUEST_ID", "a\r\nX-Injected: 1"),
     ])
     func towardsEngineAndCentral(parameter: String, value: String) async throws {
@@ -57,7 +60,8 @@ import Testing
         let seen = Seen()
         let deployment = try await Deployment(engine: { request in
             seen.text = try request.bodyText()
-            try request.answer(200, "{}", headers: ["X-Fields: \(request.head.fields.map(\.name).joined(separator: " "))"])
+            try request.answer(
+                200, "{}", headers: ["X-Fields: \(request.head.fields.map(\.name).joined(separator: " "))"])
         })
         try await onThread {
             let answer = try deployment.complete(body)
@@ -102,7 +106,8 @@ import Testing
         let deployment = try await Deployment(settings: ["PROVIDER_LOG_FORMAT": format])
         try await onThread {
             for (parameter, value) in [
-                ("DOCUMENT_URI", "/a\n<0>forged"), ("DOCUMENT_URI", "/a\r\n{\"forged\":1}"), ("REQUEST_METHOD", "A\nforged"),
+                ("DOCUMENT_URI", "/a\n<0>forged"), ("DOCUMENT_URI", "/a\r\n{\"forged\":1}"),
+                ("REQUEST_METHOD", "A\nforged"),
                 ("REQUEST_ID", "a\nforged"), ("DOCUMENT_URI", "/a\u{1B}[31m\u{2028}forged"),
             ] {
                 var parameters = ["REQUEST_METHOD": "GET", "DOCUMENT_URI": "/a", "CONTENT_LENGTH": ""]

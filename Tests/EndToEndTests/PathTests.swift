@@ -6,7 +6,8 @@ import Testing
     private static let nowhere = [
         "POST /v1/completions/", "POST /V1/completions", "POST /v1/Completions", "POST /v1/completions;x",
         "POST /v1/completions%3fx", "POST /v1/completions%23x", "POST /v1/completions%00", "POST /v1/completions%0a",
-        "POST /v1/completions%20", "POST /v1/completions%5c", "POST /v1/completions\\", "POST /v1/completions/../models",
+        "POST /v1/completions%20", "POST /v1/completions%5c", "POST /v1/completions\\",
+        "POST /v1/completions/../models",
         "POST /v1/completions/..%2fmodels", "POST /v1/completions/%2e%2e/models", "POST /v1%252fcompletions",
         "POST http://evil.example/v1/models", "POST https:/v1/completions", "POST ../v1/completions",
         "GET /../../etc/passwd", "GET /v1/%2e%2e%2f%2e%2e%2fetc/passwd", "GET /../v1/completions", "POST /api/chat",
@@ -14,8 +15,10 @@ import Testing
         "POST /_handoff", "POST /@engine", "POST @engine", "POST /%40engine", "POST //engine/v1/completions",
         "GET /.provider-client/", "GET /.provider-client/not_found", "GET /.provider-client/rate_limited",
         "GET /.provider-client/engine_full", "GET /.provider-client/engine_unreachable", "GET /nginx_status",
-        "OPTIONS *", "OPTIONS /v1/completions", "CONNECT engine:11434", "CONNECT /v1/completions", "TRACE /v1/completions",
-        "PUT /v1/completions", "PATCH /v1/completions", "DELETE /v1/completions", "GET /v1/completions", "post /v1/completions",
+        "OPTIONS *", "OPTIONS /v1/completions", "CONNECT engine:11434", "CONNECT /v1/completions",
+        "TRACE /v1/completions",
+        "PUT /v1/completions", "PATCH /v1/completions", "DELETE /v1/completions", "GET /v1/completions",
+        "post /v1/completions",
         "PROPFIND /v1/completions", "PRI *", "POST /v1/completions?a b", "POST /v1/completions?a\0b",
     ]
 

@@ -19,9 +19,12 @@ import Testing
         ("Transfer-Encoding:\r\n chunked", chunked),
         ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", chunked),
         ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", chunked),
-        ("Transfer-Encoding: chunked", "-2\r\n{}\r\n0\r\n\r\n"), ("Transfer-Encoding: chunked", "+2\r\n{}\r\n0\r\n\r\n"),
-        ("Transfer-Encoding: chunked", "0x2\r\n{}\r\n0\r\n\r\n"), ("Transfer-Encoding: chunked", " 2\r\n{}\r\n0\r\n\r\n"),
-        ("Transfer-Encoding: chunked", "2\r\n{}{}\r\n0\r\n\r\n"), ("Transfer-Encoding: chunked", "2;a\rb\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "-2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "+2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "0x2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", " 2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "2\r\n{}{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "2;a\rb\r\n{}\r\n0\r\n\r\n"),
         ("Transfer-Encoding: chunked", "fffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
         ("Transfer-Encoding: chunked", "8000000000000002\r\n{}\r\n0\r\n\r\n"),
     ]
@@ -71,11 +74,15 @@ import Testing
                 try request.answer(200, "{}")
             })
         let odd = [
-            ("Transfer-Encoding: Chunked", Self.chunked), ("Transfer-Encoding: chunked", "2;a=\"b\"\r\n{}\r\n0;x\r\n\r\n"),
+            ("Transfer-Encoding: Chunked", Self.chunked),
+            ("Transfer-Encoding: chunked", "2;a=\"b\"\r\n{}\r\n0;x\r\n\r\n"),
             ("Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\nContent-Length: 50\r\nX-Trailer: a\r\n\r\n"),
             ("Transfer-Encoding: chunked", "002\r\n{}\r\n0\r\n\r\n"), ("Transfer-Encoding: chunked", "2\n{}\n0\n\n"),
             ("Transfer_Encoding: chunked\r\nContent-Length: 2", "{}"), ("X: a\nContent-Length: 2", "{}"),
-            ("Upgrade: h2c\r\nConnection: close, Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 2", "{}"),
+            (
+                "Upgrade: h2c\r\nConnection: close, Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 2",
+                "{}"
+            ),
         ]
         try await onThread {
             for (fields, body) in odd {
