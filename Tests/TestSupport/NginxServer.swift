@@ -71,13 +71,17 @@ public final class NginxServer: Sendable {
     ]
 
     private static func replace(_ shipped: String, by other: String, in prefix: TemporaryDirectory) throws {
-        for name in ["sites-enabled/provider.conf", "snippets/provider-locations.conf"] {
-            let text = try String(contentsOfFile: prefix.path + "/" + name, encoding: .utf8)
-            guard text.contains(shipped) else { continue }
+        var isFound = false
+        for name in [
+            "sites-enabled/provider.conf", "snippets/provider-locations.conf", "snippets/provider-handoff.conf",
+        ] {
+            guard let text = try? String(contentsOfFile: prefix.path + "/" + name, encoding: .utf8),
+                text.contains(shipped)
+            else { continue }
             try prefix.write(text.replacingOccurrences(of: shipped, with: other), to: name)
-            return
+            isFound = true
         }
-        throw NeverHappened(description: "nginx/ has no such directive any more: \(shipped)")
+        if !isFound { throw NeverHappened(description: "nginx/ has no such directive any more: \(shipped)") }
     }
 
     private static func extend(_ prefix: TemporaryDirectory, with directives: String) throws {
