@@ -86,7 +86,7 @@ import Testing
 
     @Test(
         .enabled(if: Tool.isExpected("openssl"), "openssl is missing"),
-        .enabled(if: TLSServer.canBeTrusted, "no namespace of mounts can be made here"),
+        .enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"),
         arguments: [
             (TLSServer.Certificate.good, ""), (.expired, "certificate has expired"),
             (.ofAnotherHost, "no alternative certificate subject name matches"),
@@ -122,6 +122,28 @@ import Testing
             #expect(Self.isUnavailable(answer))
             #expect(central.requests.isEmpty)
         }
+    }
+
+    /// A look-up that never ends holds neither the request nor, later, the worker's end.
+    @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
+    func aResolverThatHangs() async throws {
+        let directory = try TemporaryDirectory()
+        // Whoever opens it to read waits for a writer, and none comes.
+        let hosts = directory.path + "/hosts"
+        #expect(mkfifo(hosts, 0o644) == 0)
+        let deployment = try await Deployment(
+            settings: ["PROVIDER_URL": "http://central.example"],
+            workerCommand: MountNamespace.showing(hosts, as: "/etc/hosts"))
+        try await onThread {
+            for _ in 0..<2 {
+                let answer = try deployment.complete(headers: Self.hmac)
+                #expect(Self.isUnavailable(answer))
+            }
+            #expect(deployment.worker.standardError.contains("connect time-out"))
+            #expect(try deployment.complete().status == 200)
+        }
+        deployment.worker.terminate()
+        #expect(try await deployment.worker.waitForExit() == .status(0))
     }
 
     /// Plain http where https is configured is no central either.

@@ -60,27 +60,11 @@ final class TLSServer: Sendable {
         String(decoding: FileManager.default.contents(atPath: directory.path + "/access.log") ?? Data(), as: UTF8.self)
     }
 
-    /// Whether a program can be made to trust `authority`; that takes a namespace of mounts.
-    static let canBeTrusted: Bool = {
-        let probe = Process()
-        probe.executableURL = URL(fileURLWithPath: "/bin/sh")
-        probe.arguments = ["-c", (namespace + ["test", "-f", trusted]).joined(separator: " ")]
-        probe.standardError = nil
-        guard (try? probe.run()) != nil else { return false }
-        probe.waitUntilExit()
-        return probe.terminationStatus == 0
-    }()
-
-    /// Put in front of a command it makes the authority of `good`, `expired` and `ofAnotherHost` the only one trusted.
+    /// Put in front of a command it makes the authority of `good`, `expired` and `ofAnotherHost` the only one trusted: in
+    /// the place where Debian's libcurl looks (curl-config --ca).
     var trustingCommand: [String] {
-        Self.namespace + [
-            "sh", "-c", #"mount --bind "$0" "$1" && shift && exec "$@""#, directory.path + "/ca.pem", Self.trusted,
-        ]
+        MountNamespace.showing(directory.path + "/ca.pem", as: "/etc/ssl/certs/ca-certificates.crt")
     }
-
-    private static let namespace = ["unshare", "--mount"] + (getuid() == 0 ? [] : ["--map-root-user"])
-    /// Where Debian's libcurl looks (curl-config --ca).
-    private static let trusted = "/etc/ssl/certs/ca-certificates.crt"
 
     private static func script(_ certificate: Certificate) -> String {
         let host = certificate == .ofAnotherHost ? "DNS:central.example,IP:192.0.2.1" : "IP:127.0.0.1"
