@@ -7,7 +7,7 @@ public final class NginxServer: Sendable {
     private let directory: TemporaryDirectory
     private let process: ChildProcess
 
-    /// Starts it; it accepts connections when this returns.
+    /// Starts it with the site; it accepts connections when this returns.
     ///
     /// - Parameters:
     ///   - workerSocket: the worker's Unix socket; need not exist yet.
@@ -17,18 +17,27 @@ public final class NginxServer: Sendable {
     ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
     ///   - replacements: shipped directives and what a test has in their place, such as a shorter time.
     /// - Throws: with nginx's own words when it refuses its configuration.
-    public init(
+    public convenience init(
         workerSocket: String, engine: String? = nil, limitsClients: Bool = false, extraServerDirectives: String = "",
         replacing replacements: [(String, String)] = []
     ) async throws {
-        // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
         let socket = try ListeningSocket()
-        port = socket.port
-        directory = try await Self.prefix(port: port, workerSocket: workerSocket, engine: engine)
+        let directory = try await Self.prefix(port: socket.port, workerSocket: workerSocket, engine: engine)
         var replacements = replacements
         if !limitsClients { replacements += Self.clientLimits.map { ($0, "") } }
         for (shipped, other) in replacements { try Self.replace(shipped, by: other, in: directory) }
         if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
+        try await self.init(directory, on: socket)
+    }
+
+    /// Starts it with whatever configuration is in a prefix.
+    ///
+    /// - Parameter socket: what it listens on, as nginx.conf says as well. It takes it over as it does from an older nginx
+    ///   that it replaces: $NGINX names the descriptor.
+    /// - Throws: with nginx's own words when it refuses its configuration.
+    public init(_ prefix: TemporaryDirectory, on socket: ListeningSocket) async throws {
+        port = socket.port
+        directory = prefix
         var environment = ProcessInfo.processInfo.environment
         environment["NGINX"] = "\(STDIN_FILENO);"
         process = try withExtendedLifetime(socket) { [directory] in

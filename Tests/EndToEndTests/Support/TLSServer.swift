@@ -10,14 +10,13 @@ final class TLSServer: Sendable {
         case selfSigned
     }
 
-    private let socket: ListeningSocket
     private let directory: TemporaryDirectory
-    private let process: ChildProcess
+    private let nginx: NginxServer
 
     /// Makes the certificates, by openssl, and starts.
     init(_ certificate: Certificate) async throws {
         directory = try TemporaryDirectory()
-        socket = try ListeningSocket()
+        let socket = try ListeningSocket()
         let path = directory.path
         try await Self.run(Self.script(certificate), in: path)
         try directory.write(
@@ -41,24 +40,13 @@ final class TLSServer: Sendable {
                 }
             }
             """, to: "nginx.conf")
-        var environment = ProcessInfo.processInfo.environment
-        // As from an older nginx that this one replaces: the port is never anybody else's.
-        environment["NGINX"] = "\(STDIN_FILENO);"
-        process = try ChildProcess(
-            NginxServer.executable, ["-e", "stderr", "-p", path, "-c", path + "/nginx.conf"],
-            environment: environment, standardInput: socket.descriptor)
-        try await eventually("the TLS server starts") { [process] in
-            if process.ended != nil { throw NeverHappened(description: process.standardError) }
-            return FileManager.default.fileExists(atPath: path + "/nginx.pid")
-        }
+        nginx = try await NginxServer(directory, on: socket)
     }
 
-    var url: String { "https://127.0.0.1:\(socket.port)" }
+    var url: String { "https://127.0.0.1:\(nginx.port)" }
 
     /// The requests it has had, with the key that came along.
-    var requests: String {
-        String(decoding: FileManager.default.contents(atPath: directory.path + "/access.log") ?? Data(), as: UTF8.self)
-    }
+    var requests: String { nginx.accessLog }
 
     /// Put in front of a command it makes the authority of `good`, `expired` and `ofAnotherHost` the only one trusted: in
     /// the place where Debian's libcurl looks (curl-config --ca).
