@@ -154,12 +154,13 @@ extension FastCGIClient {
     /// All values of a parameter: nginx before 1.23 passes a header that came twice as two of one name, later ones join
     /// the values with ", " (its change log), as CGI has it (RFC 3875, 4.1.18).
     private func parameters(_ name: String) -> [String] {
-        guard unsafe FCGX_GetParam(name, fcgx.pointee.envp) != nil, var entry = unsafe fcgx.pointee.envp else { return [] }
-        let start = Array(name.utf8) + [UInt8(ascii: "=")]
+        guard var entry = unsafe fcgx.pointee.envp else { return [] }
+        let start = name + "="
         var values: [String] = []
+        // "NAME=value" one after the other, with a null pointer at the end, as FCGX_GetParam reads them.
         while let text = unsafe entry.pointee {
-            if unsafe strncmp(text, name, name.utf8.count) == 0, unsafe text[name.utf8.count] == start[name.utf8.count] {
-                values.append(unsafe String(cString: text + start.count))
+            if unsafe strncmp(text, start, start.utf8.count) == 0 {
+                values.append(unsafe String(cString: text + start.utf8.count))
             }
             unsafe entry += 1
         }

@@ -63,7 +63,8 @@ struct ConfigurationLoader {
             !Loopback.contains(url: configuration.provider.url)
         {
             warnings.append(
-                "provider.url: the API key goes over the network unencrypted to \(configuration.provider.url); use https://")
+                "provider.url: the API key goes over the network unencrypted to \(configuration.provider.url); use https://"
+            )
         }
         if configuration.gpu.maxSampleAge <= configuration.gpu.sampleInterval {
             warnings.append(

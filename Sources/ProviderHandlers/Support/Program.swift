@@ -10,7 +10,9 @@ public enum Program {
         while let text = unsafe entry.pointee {
             let parts = unsafe String(cString: text)
                 .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts.count == 2 && !parts[0].lowercased().hasSuffix("_proxy") { result[String(parts[0])] = String(parts[1]) }
+            if parts.count == 2 && !parts[0].lowercased().hasSuffix("_proxy") {
+                result[String(parts[0])] = String(parts[1])
+            }
             unsafe entry += 1
         }
         return result
