@@ -71,6 +71,39 @@ import Testing
         }
     }
 
+    /// Nor is what it says to CONNECT when that succeeds: central's own status comes after it.
+    @Test(
+        .enabled(if: Tool.isExpected("openssl"), "openssl is missing"),
+        .enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
+    func centralCountsThroughAProxy() async throws {
+        let central = try await TLSServer(.good, answer: (401, "who?"))
+        let target = central.port
+        let proxy = try ScriptedServer { request in
+            let other = try SocketConnection(port: target)
+            try request.connection.send("HTTP/1.1 200 Connected\r\nX-Proxy: 1\r\n\r\n")
+            let client = request.connection
+            Thread.detachNewThread { Self.pump(from: other, to: client) }
+            Self.pump(from: client, to: other)
+            request.closeAfterwards()
+        }
+        let deployment = try await Deployment(
+            settings: ["PROVIDER_URL": central.url, "https_proxy": proxy.url], workerCommand: central.trustingCommand)
+        try await onThread {
+            let answer = try deployment.complete(headers: Self.hmac)
+            #expect(Self.isUnavailable(answer))
+            #expect(proxy.requests == ["CONNECT 127.0.0.1:\(target) HTTP/1.1"])
+            #expect(deployment.worker.standardError.contains("central refuses our own key (401)"))
+            try deployment.waitUntil("central has logged it") {
+                central.requests.contains("Bearer \(Deployment.apiKey)")
+            }
+        }
+    }
+
+    private static func pump(from source: SocketConnection, to target: SocketConnection) {
+        while let piece = try? source.read(), !piece.isEmpty, (try? target.send(piece)) != nil {}
+        target.shutDown()
+    }
+
     /// The engine is on this machine; prompts take no way round by a proxy.
     @Test func theEngineIsAskedDirectly() async throws {
         let proxy = try ScriptedServer { try $0.answer(200, #"{"through":"the proxy"}"#) }

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A central system behind TLS, by an nginx of its own, whose certificate a test chooses; it holds every HMAC valid.
+/// A central system behind TLS, by an nginx of its own, whose certificate a test chooses.
 final class TLSServer: Sendable {
     enum Certificate: String, CaseIterable, Sendable {
         case good
@@ -14,7 +14,9 @@ final class TLSServer: Sendable {
     private let nginx: NginxServer
 
     /// Makes the certificates, by openssl, and starts.
-    init(_ certificate: Certificate) async throws {
+    ///
+    /// - Parameter answer: status and body of each answer.
+    init(_ certificate: Certificate, answer: (status: Int, body: String) = (200, #"{"valid":true}"#)) async throws {
         directory = try TemporaryDirectory()
         let socket = try ListeningSocket()
         let path = directory.path
@@ -36,12 +38,14 @@ final class TLSServer: Sendable {
                     listen 127.0.0.1:\(socket.port) ssl;
                     ssl_certificate leaf.pem;
                     ssl_certificate_key leaf.key;
-                    location / { return 200 '{"valid":true}'; }
+                    location / { return \(answer.status) '\(answer.body)'; }
                 }
             }
             """, to: "nginx.conf")
         nginx = try await NginxServer(directory, on: socket)
     }
+
+    var port: Int { nginx.port }
 
     var url: String { "https://127.0.0.1:\(nginx.port)" }
 
