@@ -46,20 +46,20 @@ import Testing
     }
 
     /// Which of two counts is nobody's to guess: none of them does. nginx before 1.23 passes both on, later ones join them.
-    @Test(arguments: [
-        ["good", "good"], ["good", "bad"], ["bad", "good"], ["good", ""], ["", "good"], ["good, good"],
-    ])
-    func moreThanOne(hmacs: [String]) async throws {
-        for settings in [[:], ["PROVIDER_HMAC": "required"], ["PROVIDER_OLLAMA_FORWARD": "nginx"]] {
-            let deployment = try await Deployment(settings: settings)
-            try await onThread {
+    @Test(arguments: ["optional", "required"], ["worker", "nginx"])
+    func moreThanOne(policy: String, forward: String) async throws {
+        let deployment = try await Deployment(forward: forward, settings: ["PROVIDER_HMAC": policy])
+        try await onThread {
+            for hmacs in [
+                ["good", "good"], ["good", "bad"], ["bad", "good"], ["good", ""], ["", "good"], ["good, good"],
+            ] {
                 let answer = try deployment.complete(headers: hmacs.map { "X-Inferoute-HMAC: \($0)" })
                 #expect(answer.status == 400)
                 #expect(
                     answer.body.contains(#""code":"bad_request","message":"The header X-Inferoute-HMAC is there more"#))
-                #expect(deployment.central.requests.isEmpty)
-                #expect(deployment.engine.requests.isEmpty)
             }
+            #expect(deployment.central.requests.isEmpty)
+            #expect(deployment.engine.requests.isEmpty)
         }
     }
 

@@ -39,37 +39,42 @@ import Testing
         }
     }
 
+    private static let completions = [
+        "POST /v1/completions", "POST //v1//completions", "POST /v1/./completions", "POST /v1/%63ompletions",
+        "POST /v1%2fcompletions", "POST /a/../v1/completions", "POST /a/%2e%2e/v1/completions",
+        "POST http://evil.example/v1/completions", "POST http://evil.example:99/v1/completions",
+        "POST /v1/completions#x", "POST /v1/completions?", "POST /.provider-client/../v1/completions",
+    ]
+
     /// nginx normalizes a path once; what the engine is asked for is one of two texts, never the client's.
-    @Test(
-        arguments: ["worker", "nginx"],
-        [
-            "POST /v1/completions", "POST //v1//completions", "POST /v1/./completions", "POST /v1/%63ompletions",
-            "POST /v1%2fcompletions", "POST /a/../v1/completions", "POST /a/%2e%2e/v1/completions",
-            "POST http://evil.example/v1/completions", "POST http://evil.example:99/v1/completions",
-            "POST /v1/completions#x", "POST /v1/completions?", "POST /.provider-client/../v1/completions",
-        ])
-    func leadsToACompletion(forward: String, line: String) async throws {
+    @Test(arguments: ["worker", "nginx"])
+    func leadsToACompletion(forward: String) async throws {
         let deployment = try await Deployment(forward: forward)
         try await onThread {
-            let answer = try deployment.exchange(Self.request(line))
-            #expect(answer.hasPrefix("HTTP/1.1 200 "))
-            #expect(deployment.engine.requests == ["POST /v1/completions HTTP/1.1"])
+            for line in Self.completions {
+                let answer = try deployment.exchange(Self.request(line))
+                #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(line)")
+                #expect(deployment.engine.requests.last == "POST /v1/completions HTTP/1.1", "\(line)")
+            }
+            #expect(deployment.engine.requests.count == Self.completions.count)
         }
     }
 
-    /// The query goes on as it is, and is part of nothing else.
-    @Test(arguments: [
+    private static let queries = [
         "a=%0d%0aX-Marker:%201", "@evil.example:1/", "http://evil.example/", "a=b/../../models", "[1-3]{a,b}",
         "a=%00", "?", "\"<>|^`",
-    ])
-    func theQueryIsPassedOn(query: String) async throws {
-        for forward in ["worker", "nginx"] {
-            let deployment = try await Deployment(forward: forward)
-            try await onThread {
+    ]
+
+    /// The query goes on as it is, and is part of nothing else.
+    @Test(arguments: ["worker", "nginx"])
+    func theQueryIsPassedOn(forward: String) async throws {
+        let deployment = try await Deployment(forward: forward)
+        try await onThread {
+            for query in Self.queries {
                 let answer = try deployment.exchange(Self.request("POST /v1/completions?" + query))
-                #expect(answer.hasPrefix("HTTP/1.1 200 "))
-                #expect(deployment.engine.requests == ["POST /v1/completions?\(query) HTTP/1.1"])
+                #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(query)")
             }
+            #expect(deployment.engine.requests == Self.queries.map { "POST /v1/completions?\($0) HTTP/1.1" })
         }
     }
 
