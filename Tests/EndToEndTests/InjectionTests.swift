@@ -93,8 +93,9 @@ import Testing
             forward: forward,
             engine: { request in
                 _ = try request.bodyText()
-                try request.connection.send(
-                    "HTTP/1.1 200 OK\r\n\(heads[turn.next % heads.count])\r\nContent-Length: 2\r\n\r\n{}")
+                // Said, so that nobody sends the next request into a connection that is being closed.
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\(heads[turn.next % heads.count])\r\n"
+                try request.connection.send(head + "Content-Length: 2\r\n\r\n{}")
                 request.closeAfterwards()
             })
         try await onThread {
