@@ -48,7 +48,7 @@ import ProviderHandlers
             contentType: parameter("CONTENT_TYPE"),
             accept: parameter("HTTP_ACCEPT"),
             userAgent: parameter("HTTP_USER_AGENT"),
-            hmac: parameter(hmacParameter))
+            hmac: parameters(hmacParameter).joined(separator: ", "))
         request.setContentLength(parameter("CONTENT_LENGTH"))
         return true
     }
@@ -149,6 +149,22 @@ extension FastCGIClient {
     private func parameter(_ name: String) -> String {
         guard let value = unsafe FCGX_GetParam(name, fcgx.pointee.envp) else { return "" }
         return unsafe String(cString: value)
+    }
+
+    /// All values of a parameter: nginx before 1.23 passes a header that came twice as two of one name, later ones join
+    /// the values with ", " (its change log), as CGI has it (RFC 3875, 4.1.18).
+    private func parameters(_ name: String) -> [String] {
+        guard var entry = unsafe fcgx.pointee.envp else { return [] }
+        let start = name + "="
+        var values: [String] = []
+        // "NAME=value" one after the other, with a null pointer at the end, as FCGX_GetParam reads them.
+        while let text = unsafe entry.pointee {
+            if unsafe strncmp(text, start, start.utf8.count) == 0 {
+                values.append(unsafe String(cString: text + start.utf8.count))
+            }
+            unsafe entry += 1
+        }
+        return values
     }
 
     /// nginx's normalized path: Debian's fastcgi_params passes it as DOCUMENT_URI, other set-ups as SCRIPT_NAME only.

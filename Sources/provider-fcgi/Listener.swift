@@ -19,6 +19,8 @@ struct Listener: Sendable {
     let isUnixSocket: Bool
     /// Handed over by systemd or spawn-fcgi: others may share it, and it outlives this process.
     let isInherited: Bool
+    /// Where other machines can connect; nil for a Unix socket and for loopback.
+    let remoteAddress: String?
     private let path: String?
 
     /// Waiting connections; the kernel lowers it to net.core.somaxconn.
@@ -44,6 +46,36 @@ struct Listener: Sendable {
             isInherited = false
             path = nil
         }
+        remoteAddress = Self.remoteAddress(of: descriptor)
+        if let remoteAddress, !server.allowRemote {
+            Glibc.close(descriptor)
+            throw ListenError(
+                description: """
+                    \(name) listens on \(remoteAddress), which is not a loopback address, and whoever reaches it has power over \
+                    the worker: make it a Unix socket or 127.0.0.1, or set server.allow_remote to true
+                    """)
+        }
+    }
+
+    /// Whatever the socket was called: a name may lead anywhere, and one that was handed over has no name.
+    private static func remoteAddress(of descriptor: CInt) -> String? {
+        var address = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let limit = Int(NI_MAXHOST)
+        let host = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: limit) { host in
+                    let isNumeric =
+                        unsafe getsockname(descriptor, address, &size) == 0
+                        && getnameinfo(address, size, host.baseAddress, socklen_t(limit), nil, 0, NI_NUMERICHOST) == 0
+                    return unsafe isNumeric ? host.baseAddress.map { unsafe String(cString: $0) } : nil
+                }
+            }
+        }
+        guard address.ss_family != AF_UNIX else { return nil }
+        // One that cannot be told is not taken for a safe one.
+        let text = host ?? "an unknown address"
+        return Loopback.contains(text) ? nil : text
     }
 
     /// Waits for the next connection; nil with `errno` set when there is none.

@@ -32,6 +32,7 @@ struct ProviderFCGI: ParsableCommand {
     var nginxUpstream: String?
 
     func run() throws {
+        Program.forbidCoreFiles()
         if !checkConfig { Signals.holdReload() }
         let source = WorkerConfigurationSource(
             ConfigurationSource(path: config, environment: Program.environment), nginxUpstream: nginxUpstream)

@@ -28,6 +28,12 @@ struct Worker {
         parts = Parts(configuration)
         for warning in loaded.warnings { parts.logger.warning("\(warning)") }
         listener = try Listener(configuration.server)
+        // One of our own the configuration has warned of.
+        if listener.isInherited, let address = listener.remoteAddress {
+            parts.logger.warning(
+                "\(listener.name) listens on \(address) (server.allow_remote is true): see to it that only nginx reaches it"
+            )
+        }
         threads = WorkerThreads(
             listener, parts.pipeline(configuration), configuration: configuration, logger: parts.logger)
     }

@@ -45,6 +45,75 @@ import Testing
         }
     }
 
+    /// Which of two counts is nobody's to guess: none of them does. nginx before 1.23 passes both on, later ones join them.
+    @Test(arguments: ["optional", "required"], ["worker", "nginx"])
+    func moreThanOne(policy: String, forward: String) async throws {
+        let deployment = try await Deployment(forward: forward, settings: ["PROVIDER_HMAC": policy])
+        try await onThread {
+            for hmacs in [
+                ["good", "good"], ["good", "bad"], ["bad", "good"], ["good", ""], ["", "good"], ["good, good"],
+            ] {
+                let answer = try deployment.complete(headers: hmacs.map { "X-Inferoute-HMAC: \($0)" })
+                #expect(answer.status == 400)
+                #expect(
+                    answer.body.contains(#""code":"bad_request","message":"The header X-Inferoute-HMAC is there more"#))
+            }
+            #expect(deployment.central.requests.isEmpty)
+            #expect(deployment.engine.requests.isEmpty)
+        }
+    }
+
+    /// Central hears of each use and decides; what it said before counts for nothing.
+    @Test func aReplayIsCentralsToDecide() async throws {
+        let asked = Seen()
+        let deployment = try await Deployment(central: { request in
+            asked.text += try request.bodyText()
+            let isFirst = asked.text == #"{"hmac":"once"}"#
+            try request.answer(isFirst ? 200 : 401, isFirst ? #"{"valid":true}"# : #"{"valid":false,"error":"used"}"#)
+        })
+        try await onThread {
+            #expect(try deployment.complete(headers: ["X-Inferoute-HMAC: once"]).status == 200)
+            for count in 2...4 {
+                let replayed = try deployment.complete(headers: ["X-Inferoute-HMAC: once"])
+                #expect(replayed.status == 401)
+                #expect(deployment.central.requests.count == count)
+            }
+            #expect(deployment.engine.requests.count == 1)
+            deployment.central.stop()
+            #expect(try deployment.complete(headers: ["X-Inferoute-HMAC: once"]).status == 503)
+            #expect(deployment.engine.requests.count == 1)
+        }
+    }
+
+    /// Every spelling of the header and every way to the endpoint that nginx knows.
+    @Test(arguments: ["worker", "nginx"])
+    func requiredLetsNoUnsignedRequestIn(forward: String) async throws {
+        let deployment = try await Deployment(
+            forward: forward, settings: ["PROVIDER_HMAC": "required"],
+            central: { request in
+                let isGood = try request.bodyText() == #"{"hmac":"good"}"#
+                try request.answer(isGood ? 200 : 401, isGood ? #"{"valid":true}"# : #"{"valid":false}"#)
+            })
+        try await onThread {
+            for fields in [
+                "", "X-Inferoute-HMAC:", "X-Inferoute-HMAC:  ", "X_Inferoute_HMAC: good", "X.Inferoute.HMAC: good",
+                "HTTP_X_INFEROUTE_HMAC: good", "X-Inferoute-HMACX: good", "X-Inferoute: good", "Authorization: good",
+                "X-Accel-Redirect: @engine", "X-Inferoute-HMAC: bad", "X-Inferoute-HMAC: \"good\"",
+                "X-Inferoute-HMAC: good;",
+                "X-Inferoute-HMAC: GOOD", "X-Inferoute-HMAC: good\u{E9}", "Connection: X-Inferoute-HMAC",
+            ] {
+                for target in ["/v1/completions", "//v1//chat/completions", "/v1/completions?X-Inferoute-HMAC=good"] {
+                    let end = fields.isEmpty ? "" : fields + "\r\n"
+                    let answer = try deployment.exchange(
+                        "POST \(target) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(end)Content-Length: 2\r\n\r\n{}")
+                    #expect(answer.hasPrefix("HTTP/1.1 401 "), "\(fields) \(target)")
+                }
+            }
+            #expect(deployment.engine.requests.isEmpty)
+            #expect(try deployment.complete(headers: ["x-inferoute-hmac: good"]).status == 200)
+        }
+    }
+
     @Test func noSecretReachesALog() async throws {
         let deployment = try await Deployment(
             settings: ["PROVIDER_LOG_LEVEL": "trace"],

@@ -118,6 +118,24 @@ struct SystemdUnitsTests {
         #expect(parts[0] == parts[1])
     }
 
+    /// Not even a worker's own user, and nobody who is not nginx.
+    @Test func theSocketIsNginxsAlone() throws {
+        let socket = "provider-fcgi.socket"
+        #expect(try Self.value("SocketMode", in: socket) == "0660")
+        #expect(try Self.value("SocketGroup", in: socket) == "www-data")
+        #expect(try Self.values("SocketUser", in: socket) == [])
+        #expect(try Self.values("ListenStream", in: socket) == ["/run/provider-client/fcgi.sock"])
+    }
+
+    /// Memory holds prompts and the key.
+    @Test(arguments: services)
+    func noCoreIsLeft(service: String) throws {
+        #expect(try Self.value("LimitCORE", in: service) == "0")
+        // The key is handed over as a file that root alone can read, and is in no variable.
+        #expect(try Self.values("LoadCredential", in: service) == ["api_key:/etc/provider-client/api_key"])
+        #expect(try Self.values("Environment", in: service) == [])
+    }
+
     private static func values(_ key: String, in unit: String) throws -> [String] {
         try Repository.read("systemd/" + unit).split(separator: "\n").filter { $0.hasPrefix(key + "=") }
             .map { String($0.dropFirst(key.count + 1)) }

@@ -77,7 +77,12 @@ import Testing
                     "PROVIDER_SERVER_SOCKET_GROUP": "no-such-group",
                 ], "no group no-such-group"
             ),
-            (["PROVIDER_SERVER_SOCKET": "", "PROVIDER_SERVER_HOST": "192.0.2.1"], "192.0.2.1:9000"),
+            (
+                [
+                    "PROVIDER_SERVER_SOCKET": "", "PROVIDER_SERVER_HOST": "192.0.2.1",
+                    "PROVIDER_SERVER_ALLOW_REMOTE": "true",
+                ], "192.0.2.1:9000"
+            ),
         ] {
             let worker = try await run([], environment)
             #expect(try await worker.waitForExit() == .status(73), "\(environment)")

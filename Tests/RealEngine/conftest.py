@@ -124,9 +124,20 @@ def direct(engine):
     return openai.OpenAI(base_url=engine[0] + "/v1", api_key="unused", max_retries=0)
 
 
-@pytest.fixture
-def client(provider):
-    """The official client, the way of an orchestrator."""
-    return openai.OpenAI(
+@pytest.fixture(params=[openai.OpenAI, openai.AsyncOpenAI], ids=["sync", "async"])
+def official(request, provider):
+    """Makes either official client, the way of an orchestrator."""
+    return lambda hmac: request.param(
         base_url=provider + "/v1", api_key="secret-of-the-client", max_retries=0,
-        default_headers={"X-Inferoute-HMAC": "good"})
+        default_headers={"X-Inferoute-HMAC": hmac})
+
+
+@pytest.fixture
+def client(official):
+    return official("good")
+
+
+@pytest.fixture
+def stranger(official):
+    """One that central does not know."""
+    return official("bad")

@@ -37,11 +37,11 @@ class Load:
             return False
         return self.sent[kind] < least or bool(options.until and least and not os.path.exists(options.until))
 
-    async def client(self, kind, least, tokens):
+    async def client(self, kind, least, tokens, number):
         while self.goes_on(kind, least):
             self.sent[kind] += 1
             try:
-                failure = await asyncio.wait_for(self.request(tokens), 120)
+                failure = await asyncio.wait_for(self.request(tokens, number), 120)
             except (OSError, TimeoutError, asyncio.TimeoutError) as error:
                 failure = repr(error)
             if failure:
@@ -49,7 +49,7 @@ class Load:
             else:
                 self.served[kind] += 1
 
-    async def request(self, tokens):
+    async def request(self, tokens, client):
         """What went wrong, or None."""
         message = {"role": "user", "content": "hello"}
         body = json.dumps({"model": "m", "stream": True, "max_tokens": tokens, "messages": [message]})
@@ -57,6 +57,8 @@ class Load:
         reader, writer = await asyncio.open_connection("127.0.0.1", 8080)
         try:
             head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            # Each a client of its own: all at once are more than nginx allows one.
+            head += f"X-Forwarded-For: 198.51.100.{client}\r\n"
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write((head + body).encode())
             answer = await reader.read(65536)
@@ -78,8 +80,9 @@ class Load:
 
 async def main():
     load = Load()
-    short = (load.client("short", options.short, 1) for _ in range(options.short_parallel))
-    long = (load.client("long", options.long, options.long_tokens) for _ in range(options.long_parallel))
+    short = (load.client("short", options.short, 1, number) for number in range(options.short_parallel))
+    long = (
+        load.client("long", options.long, options.long_tokens, 100 + number) for number in range(options.long_parallel))
     await asyncio.gather(*short, *long)
     print(
         f"short={load.served['short']} long={load.served['long']} failed={len(load.failures)}",

@@ -12,9 +12,15 @@ public final class ListeningSocket: Sendable {
         try self.init(backlog: 128)
     }
 
-    init(backlog: CInt) throws {
+    /// - Parameter address: in place of 127.0.0.1, for a test that such a socket is refused.
+    public convenience init(address: String) throws {
+        try self.init(backlog: 128, address: address)
+    }
+
+    init(backlog: CInt, address text: String = "127.0.0.1") throws {
         descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = loopback(port: 0)
+        address.sin_addr.s_addr = inet_addr(text)
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isListening = withUnsafeMutablePointer(to: &address) { [descriptor] pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in

@@ -7,19 +7,37 @@ public final class NginxServer: Sendable {
     private let directory: TemporaryDirectory
     private let process: ChildProcess
 
-    /// Starts it; it accepts connections when this returns.
+    /// Starts it with the site; it accepts connections when this returns.
     ///
     /// - Parameters:
     ///   - workerSocket: the worker's Unix socket; need not exist yet.
     ///   - engine: address and port for the files of `ollama.forward: nginx`; nil leaves those out.
+    ///   - limitsClients: whether the limits for each client are as shipped. Tests ask hundreds of times a second from one
+    ///     address, which they are there to stop.
     ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
+    ///   - replacements: shipped directives and what a test has in their place, such as a shorter time.
     /// - Throws: with nginx's own words when it refuses its configuration.
-    public init(workerSocket: String, engine: String? = nil, extraServerDirectives: String = "") async throws {
-        // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
+    public convenience init(
+        workerSocket: String, engine: String? = nil, limitsClients: Bool = false, extraServerDirectives: String = "",
+        replacing replacements: [(String, String)] = []
+    ) async throws {
         let socket = try ListeningSocket()
-        port = socket.port
-        directory = try await Self.prefix(port: port, workerSocket: workerSocket, engine: engine)
+        let directory = try await Self.prefix(port: socket.port, workerSocket: workerSocket, engine: engine)
+        var replacements = replacements
+        if !limitsClients { replacements += Self.clientLimits.map { ($0, "") } }
+        for (shipped, other) in replacements { try Self.replace(shipped, by: other, in: directory) }
         if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
+        try await self.init(directory, on: socket)
+    }
+
+    /// Starts it with whatever configuration is in a prefix.
+    ///
+    /// - Parameter socket: what it listens on, as nginx.conf says as well. It takes it over as it does from an older nginx
+    ///   that it replaces: $NGINX names the descriptor.
+    /// - Throws: with nginx's own words when it refuses its configuration.
+    public init(_ prefix: TemporaryDirectory, on socket: ListeningSocket) async throws {
+        port = socket.port
+        directory = prefix
         var environment = ProcessInfo.processInfo.environment
         environment["NGINX"] = "\(STDIN_FILENO);"
         process = try withExtendedLifetime(socket) { [directory] in
@@ -55,6 +73,24 @@ public final class NginxServer: Sendable {
     /// The command line for such a prefix.
     public static func arguments(_ prefix: TemporaryDirectory) -> [String] {
         ["-e", "stderr", "-p", prefix.path, "-c", prefix.path + "/nginx.conf"]
+    }
+
+    private static let clientLimits = [
+        "limit_req zone=provider_client_requests burst=200 nodelay;", "limit_conn provider_client_connections 256;",
+    ]
+
+    private static func replace(_ shipped: String, by other: String, in prefix: TemporaryDirectory) throws {
+        var isFound = false
+        for name in [
+            "sites-enabled/provider.conf", "snippets/provider-locations.conf", "snippets/provider-handoff.conf",
+        ] {
+            guard let text = try? String(contentsOfFile: prefix.path + "/" + name, encoding: .utf8),
+                text.contains(shipped)
+            else { continue }
+            try prefix.write(text.replacingOccurrences(of: shipped, with: other), to: name)
+            isFound = true
+        }
+        if !isFound { throw NeverHappened(description: "nginx/ has no such directive any more: \(shipped)") }
     }
 
     private static func extend(_ prefix: TemporaryDirectory, with directives: String) throws {

@@ -20,13 +20,16 @@ public struct HMACValidator: Sendable {
 
     /// Returns when the request may go on.
     ///
-    /// - Throws: `.missingHMAC`, `.invalidHMAC` or `.hmacUnavailable`; `clientGone` when nobody waits any more.
+    /// - Throws: `.missingHMAC`, `.repeatedHMAC`, `.invalidHMAC` or `.hmacUnavailable`; `clientGone` when nobody waits any
+    ///   more.
     func check(_ exchange: Exchange, _ cancellation: Cancellation) throws(Interrupted) {
         let hmac = exchange.request.hmac
         guard !hmac.isEmpty else {
             if policy == .required { throw .refused(.missingHMAC(header: header)) }
             return
         }
+        // Which of several counts is nobody's to guess: another server on the way may have judged another one.
+        guard !hmac.contains(", ") else { throw .refused(.repeatedHMAC(header: header)) }
         guard hmac.utf8.count <= Self.maxLength, hmac.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw .refused(.invalidHMAC)
         }

@@ -21,6 +21,8 @@ public struct Configuration: Sendable, Equatable {
         public var host = "127.0.0.1"
         /// TCP port to listen on when `socket` is empty.
         public var port = 9000
+        /// Whether a TCP socket may be one that other machines reach.
+        public var allowRemote = false
         /// Completions that run at once; the next one is answered 503.
         public var maxInFlight = 64
         /// Largest request body in bytes; a larger one is answered 413.

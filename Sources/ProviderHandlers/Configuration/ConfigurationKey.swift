@@ -84,6 +84,7 @@ enum ConfigurationSchema {
             "server", "socket_group", \.server.socketGroup, .text(#"the name of a group, or """#), isFixed: true),
         ConfigurationKey("server", "host", \.server.host, .host, isFixed: true),
         ConfigurationKey("server", "port", \.server.port, .whole(1...65_535), isFixed: true),
+        ConfigurationKey("server", "allow_remote", \.server.allowRemote, .flag, isFixed: true),
         // Each one is a thread and a few descriptors.
         ConfigurationKey("server", "max_in_flight", \.server.maxInFlight, .whole(1...4096)),
         // A tebibyte: what goes through is never held in memory.

@@ -54,8 +54,18 @@ struct ConfigurationLoader {
         try refuseBoth(isGiven("PROVIDER_API_KEY"), isGiven("PROVIDER_API_KEY_FILE"))
     }
 
-    /// Warns of values that are fine one by one and make no sense together.
-    mutating func checkTogether() {
+    /// Looks at values that are fine one by one: some make no sense together, some are a danger.
+    ///
+    /// - Throws: for a socket that other machines reach and that nobody has allowed.
+    mutating func checkTogether() throws(ConfigurationError) {
+        try checkReach()
+        if !configuration.provider.apiKey.isEmpty, configuration.provider.url.hasPrefix("http://"),
+            !Loopback.contains(url: configuration.provider.url)
+        {
+            warnings.append(
+                "provider.url: the API key goes over the network unencrypted to \(configuration.provider.url); use https://"
+            )
+        }
         if configuration.gpu.maxSampleAge <= configuration.gpu.sampleInterval {
             warnings.append(
                 """
@@ -67,6 +77,25 @@ struct ConfigurationLoader {
 }
 
 extension ConfigurationLoader {
+    /// libfcgi trusts whoever connects: over TCP that has to be this machine, unless the operator says otherwise.
+    private mutating func checkReach() throws(ConfigurationError) {
+        let server = configuration.server
+        guard server.socket.isEmpty, !Loopback.contains(server.host) else { return }
+        guard server.allowRemote else {
+            throw ConfigurationError(
+                places["server.host"] ?? "", "server.host",
+                """
+                \(Found.value(server.host)) is not a loopback address, and whoever reaches the worker's socket has power over \
+                the worker: use 127.0.0.1 or server.socket, or set server.allow_remote to true
+                """)
+        }
+        warnings.append(
+            """
+            server.host: \(server.host) is not a loopback address (server.allow_remote is true): see to it that only nginx \
+            reaches port \(server.port)
+            """)
+    }
+
     private mutating func apply(
         _ key: ConfigurationKey, _ node: YAMLNode, in file: ConfigurationFile
     ) throws(ConfigurationError) {

@@ -52,7 +52,7 @@ extension Configuration {
         try loader.apply(environment)
         try loader.readKeyFile()
         try loader.readCredential(environment)
-        loader.checkTogether()
+        try loader.checkTogether()
         return LoadedConfiguration(
             configuration: loader.configuration, source: file?.name ?? "defaults (no \(defaultPath))",
             warnings: loader.warnings)

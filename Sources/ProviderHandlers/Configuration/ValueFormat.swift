@@ -43,7 +43,7 @@ extension ValueFormat {
         }
     }
 
-    /// A format for numbers. Quotes make a number a text, which YAML keeps apart.
+    /// A format for numbers and flags. Quotes make either a text, which YAML keeps apart.
     private static func number(_ expectation: String, _ parse: @escaping @Sendable (String) -> Value?) -> Self {
         Self(expectation: expectation, isNumber: true) { written in
             guard case .text(let text, isQuoted: false) = written else { return nil }
@@ -80,6 +80,15 @@ extension ValueFormat where Value == Duration {
             if fraction.dropFirst(3).contains(where: { $0 != UInt8(ascii: "0") }) { milliseconds += 1 }
             return 1...86_400_000 ~= milliseconds ? .milliseconds(milliseconds) : nil
         }
+    }
+}
+
+extension ValueFormat where Value == Bool {
+    /// YAML 1.1 has eleven spellings of each; one will do.
+    static var flag: Self {
+        var format = number("true or false") { ["true": true, "false": false][$0] }
+        format.choices = ["true", "false"]
+        return format
     }
 }
 

@@ -7,12 +7,11 @@ import CCurl
     init(_ request: HTTPRequest) {
         unsafe list = nil
         // A value with a control character could start a field of its own; no valid one has any.
-        for header in request.headers where !header.value.isEmpty && header.value.utf8.allSatisfy(\.isFieldByte) {
-            append("\(header.name): \(header.value)")
-        }
+        let fields = request.headers.filter { !$0.value.isEmpty && $0.value.utf8.allSatisfy(\.isFieldByte) }
+        for field in fields { append("\(field.name): \(field.value)") }
         // "Name:" without a value keeps libcurl from adding a field of its own (CURLOPT_HTTPHEADER(3)): what the client
         // did not say is not said for it, and a body is not held back for a 100 Continue that engines do not send.
-        for name in ["Accept", "Content-Type", "Expect"] where request.headers.first(name)?.isEmpty != false {
+        for name in ["Accept", "Content-Type", "Expect"] where fields.first(name) == nil {
             append("\(name):")
         }
         if case .stream(length: nil) = request.body { append("Transfer-Encoding: chunked") }

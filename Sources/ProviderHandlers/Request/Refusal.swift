@@ -12,6 +12,8 @@ enum Refusal: Error, Equatable {
     case gpuUnknown
     case tooManyInFlight(limit: Int)
     case missingHMAC(header: String)
+    /// More than one.
+    case repeatedHMAC(header: String)
     case invalidHMAC
     case hmacUnavailable
     case engineUnreachable
@@ -25,7 +27,7 @@ enum Refusal: Error, Equatable {
         case .notFound: 404
         case .methodNotAllowed: 405
         case .bodyTooLarge: 413
-        case .emptyBody, .badRequest: 400
+        case .emptyBody, .badRequest, .repeatedHMAC: 400
         case .gpuBusy, .gpuUnknown, .tooManyInFlight, .hmacUnavailable, .shuttingDown: 503
         case .missingHMAC, .invalidHMAC: 401
         case .engineUnreachable, .engineBroken: 502
@@ -39,7 +41,7 @@ enum Refusal: Error, Equatable {
         case .methodNotAllowed: "method_not_allowed"
         case .bodyTooLarge: "body_too_large"
         case .emptyBody: "empty_body"
-        case .badRequest: "bad_request"
+        case .badRequest, .repeatedHMAC: "bad_request"
         case .gpuBusy: "gpu_busy"
         case .gpuUnknown: "gpu_unknown"
         case .tooManyInFlight: "too_many_requests_in_flight"
@@ -55,7 +57,8 @@ enum Refusal: Error, Equatable {
     /// For the person who reads it at the other end; names no secret and no inner detail.
     var message: String {
         switch self {
-        case .notFound: "Not found"
+        case .notFound:
+            "Not found; there are /health, /busy, /v1/chat/completions and /v1/completions"
         case .methodNotAllowed(let allowed): "Method not allowed; use \(allowed.joined(separator: " or "))"
         case .bodyTooLarge(let limit): "The request body is larger than \(limit) bytes"
         case .emptyBody: "The request body is empty"
@@ -64,6 +67,7 @@ enum Refusal: Error, Equatable {
         case .gpuUnknown: "GPU state is unknown"
         case .tooManyInFlight(let limit): "The limit of \(limit) requests in flight is reached"
         case .missingHMAC(let header): "The header \(header) is missing"
+        case .repeatedHMAC(let header): "The header \(header) is there more than once"
         case .invalidHMAC: "The HMAC is invalid"
         case .hmacUnavailable: "The HMAC cannot be validated at the moment"
         case .engineUnreachable: "The engine cannot be reached"

@@ -13,7 +13,7 @@ public struct Request: Sendable {
     public var contentType: String
     public var accept: String
     public var userAgent: String
-    /// Value of the configured HMAC header; empty when absent.
+    /// Value of the configured HMAC header, several of them joined with ", "; empty when absent.
     public var hmac: String
 
     public init(

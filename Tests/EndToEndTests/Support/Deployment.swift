@@ -26,9 +26,12 @@ final class Deployment: Sendable {
     ///     a variable away.
     ///   - configuration: contents of the worker's configuration file.
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
+    ///   - workerCommand: what is to run the worker, with its command line behind it; it has to become the worker.
+    ///   - limitsClients, nginxReplacements: as `NginxServer` takes them.
     init(
         forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
         gpu state: FakeGPU.State? = nil,
+        workerCommand: [String] = [], limitsClients: Bool = false, nginxReplacements: [(String, String)] = [],
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -44,11 +47,15 @@ final class Deployment: Sendable {
         for (name, value) in settings { environment[name] = value }
         let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
         nginx = try await NginxServer(
-            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)",
-            extraServerDirectives: nginxDirectives(socket))
-        worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"), ["--config", file, "--nginx-upstream", nginx.upstreamFile],
-            environment: environment)
+            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)", limitsClients: limitsClients,
+            extraServerDirectives: nginxDirectives(socket), replacing: nginxReplacements)
+        // Only the worker's own PATH is without programs.
+        let path = ["env", "PATH=" + (environment["PATH"] ?? "")]
+        if !workerCommand.isEmpty { environment["PATH"] = ProcessInfo.processInfo.environment["PATH"] }
+        let command =
+            workerCommand + (workerCommand.isEmpty ? [] : path)
+            + [try BuiltProduct.path("provider-fcgi"), "--config", file, "--nginx-upstream", nginx.upstreamFile]
+        worker = try ChildProcess(command[0], Array(command.dropFirst()), environment: environment)
         try await worker.waitUntilReady()
     }
 

@@ -18,3 +18,10 @@ final class Flag: Sendable {
 
     func raise() { state.store(true, ordering: .relaxed) }
 }
+
+/// Counts from 0, for whoever asks next.
+final class Counter: Sendable {
+    private let state = Atomic(0)
+
+    var next: Int { state.wrappingAdd(1, ordering: .relaxed).oldValue }
+}

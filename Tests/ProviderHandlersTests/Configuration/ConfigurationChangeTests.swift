@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Configuration: change while running")
 struct ConfigurationChangeTests {
-    private static let fixed = ["server.socket", "server.socket_group", "server.host", "server.port"]
+    private static let fixed = [
+        "server.socket", "server.socket_group", "server.host", "server.port", "server.allow_remote",
+    ]
 
     /// Each key by itself, so that none is forgotten.
     @Test(arguments: settings)

@@ -3,7 +3,8 @@ import Testing
 
 @testable import ProviderHandlers
 
-private let serverKeys = "socket, socket_group, host, port, max_in_flight, max_body_bytes or drain_timeout"
+private let serverKeys =
+    "socket, socket_group, host, port, allow_remote, max_in_flight, max_body_bytes or drain_timeout"
 private let providerKeys = "api_key, api_key_file, url, type, hmac or hmac_header"
 private let sections = "server, ollama, provider, ngrok, gpu or log"
 private let url = "an http:// or https:// URL with a host, without user, query or fragment"

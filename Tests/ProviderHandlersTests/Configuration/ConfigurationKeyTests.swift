@@ -42,6 +42,7 @@ let settings: [Setting] = [
     Setting("server.socket_group", "www-data", "PROVIDER_SERVER_SOCKET_GROUP") { $0.server.socketGroup = "www-data" },
     Setting("server.host", "::1", "PROVIDER_SERVER_HOST") { $0.server.host = "::1" },
     Setting("server.port", "65535", "PROVIDER_SERVER_PORT") { $0.server.port = 65_535 },
+    Setting("server.allow_remote", "true", "PROVIDER_SERVER_ALLOW_REMOTE") { $0.server.allowRemote = true },
     Setting("server.max_in_flight", "1", "PROVIDER_SERVER_MAX_IN_FLIGHT") { $0.server.maxInFlight = 1 },
     Setting("server.max_body_bytes", "1", "PROVIDER_SERVER_MAX_BODY_BYTES") { $0.server.maxBodyBytes = 1 },
     Setting("server.drain_timeout", "86400", "PROVIDER_SERVER_DRAIN_TIMEOUT") {

@@ -41,6 +41,7 @@ import Testing
         (.missingHMAC(header: "X"), 401, "missing_hmac"), (.hmacUnavailable, 503, "hmac_unavailable"),
         (.engineUnreachable, 502, "engine_unreachable"), (.engineBroken, 502, "engine_unreachable"),
         (.engineTimeout, 504, "engine_timeout"), (.badRequest, 400, "bad_request"),
+        (.repeatedHMAC(header: "X"), 400, "bad_request"),
         (.bodyTooLarge(limit: 1), 413, "body_too_large"),
         (.emptyBody, 400, "empty_body"), (.notFound, 404, "not_found"),
         (.methodNotAllowed(allowed: ["GET"]), 405, "method_not_allowed"), (.shuttingDown, 503, "shutting_down"),

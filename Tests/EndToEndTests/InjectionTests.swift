@@ -1,0 +1,140 @@
+import TestSupport
+import Testing
+
+/// Bytes that would end a header field, wherever somebody else's text gets into a message of ours.
+@Suite struct InjectionTests {
+    private static let parameters: [(name: String, value: String)] = [
+        ("QUERY_STRING", "a HTTP/1.1\r\nX-Injected: 1\r\n\r\nPOST /api/delete"), ("QUERY_STRING", "a\r\nX-Injected: 1"),
+        ("QUERY_STRING", "a\nX-Injected: 1"), ("CONTENT_TYPE", "a/b\r\nX-Injected: 1"),
+        ("CONTENT_TYPE", "a/b\rX-Injected: 1"),
+        ("HTTP_ACCEPT", "a\nX-Injected: 1"), ("HTTP_USER_AGENT", "a\r\n\r\nPOST /api/delete HTTP/1.1"),
+        ("DOCUMENT_URI", "/v1/completions\r\nX-Injected: 1"),
+        ("DOCUMENT_URI", "/v1/completions HTTP/1.1\r\nX-Injected: 1"),
+        ("REQUEST_METHOD", "POST /api/delete HTTP/1.1\r\nX-Injected: 1"),
+        ("HTTP_X_INFEROUTE_HMAC", "a\r\nX-Injected: 1"),
+        ("HTTP_X_INFEROUTE_HMAC", "a\",\"x\":\"\n"), ("REQUEST_ID", "a\r\nX-Injected: 1"),
+    ]
+
+    /// nginx lets none of these through; a peer that is not nginx might.
+    @Test func towardsEngineAndCentral() async throws {
+        let seen = Seen()
+        let record: ScriptedServer.Script = { request in
+            seen.text += request.head.startLine + "\n"
+            for field in request.head.fields { seen.text += "\(field.name)=\(field.value)\n" }
+            try request.answer(200, #"{"valid":true}"#)
+        }
+        let deployment = try await Deployment(central: record, engine: record)
+        try await onThread {
+            for (name, value) in Self.parameters {
+                seen.text = ""
+                let before = deployment.engine.requests.count
+                var parameters = ["REQUEST_METHOD": "POST", "DOCUMENT_URI": "/v1/completions", "CONTENT_LENGTH": "2"]
+                parameters[name] = value
+                let peer = try FastCGIPeer(deployment.socket, parameters: parameters.map { ($0.key, $0.value) })
+                try peer.send(body: "{}")
+                try peer.send(body: "")
+                let output = try peer.output()
+                #expect(output.hasPrefix("Status: "), "\(name) \(value)")
+                #expect(!output.contains("\nX-Injected"), "\(name) \(value)")
+                #expect(!seen.text.contains("X-Injected"), "\(name) \(value)")
+                #expect(!seen.text.contains("/api/delete"), "\(name) \(value)")
+                #expect(deployment.engine.requests.count <= before + 1, "\(name) \(value)")
+            }
+            #expect(deployment.central.requests.isEmpty)
+        }
+    }
+
+    /// What cannot be sent on is left out, and nothing is said in its place.
+    @Test func aContentTypeThatIsNone() async throws {
+        let seen = Seen()
+        let deployment = try await Deployment(engine: { request in
+            seen.text = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
+            try request.answer(200, "{}")
+        })
+        try await onThread {
+            let fields = ["Content-Type: a\u{1}b", "Accept: a\u{1}b", "User-Agent: a\u{7F}b"]
+            let answer = try deployment.fetch("POST", "/v1/completions", headers: fields, body: "{}")
+            #expect(answer.status == 200)
+            #expect(seen.text == "content-length host")
+        }
+    }
+
+    /// A body is bytes, whatever name of a model is in it.
+    @Test func aModelsNameIsNoHeader() async throws {
+        let body = "{\"model\":\"m\r\nX-Injected: 1\r\n\r\nPOST /api/delete HTTP/1.1\r\n\r\n\"}"
+        let seen = Seen()
+        let deployment = try await Deployment(engine: { request in
+            seen.text = try request.bodyText()
+            try request.answer(
+                200, "{}", headers: ["X-Fields: \(request.head.fields.map(\.name).joined(separator: " "))"])
+        })
+        try await onThread {
+            let answer = try deployment.complete(body)
+            #expect(answer.head["X-Fields"] == "Host Content-Type Content-Length")
+            #expect(seen.text == body)
+            #expect(deployment.engine.requests.count == 1)
+        }
+    }
+
+    private static let heads = [
+        "X-A: a\rX-Injected: 1", "X-A: a\0\r\nX-B: b", "X-A: a\n X-Injected: 1", "X-A: a\r\n X-Injected: 1",
+        "X-Accel-Redirect: /busy\r\nX-Accel-Charset: x", "X-Accel-Redirect: @engine", "Status: 500 X-Injected",
+        "X-B : b\r\nX A: X-Injected", "X-Request-Id: X-Injected", "Connection: close, X-Hop\r\nX-Hop: X-Injected",
+        "Upgrade: X-Injected", "Proxy-Authenticate: X-Injected",
+    ]
+
+    /// An engine's head that would be several to a careless reader.
+    @Test(arguments: ["worker", "nginx"])
+    func towardsTheClient(forward: String) async throws {
+        // What nginx itself passes on where it forwards by itself is nginx's to judge; it knows these.
+        let heads = Self.heads.filter { forward == "worker" || !$0.hasPrefix("Status") && !$0.contains("X-Hop") }
+        let turn = Counter()
+        let deployment = try await Deployment(
+            forward: forward,
+            engine: { request in
+                _ = try request.bodyText()
+                // Said, so that nobody sends the next request into a connection that is being closed.
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\(heads[turn.next % heads.count])\r\n"
+                try request.connection.send(head + "Content-Length: 2\r\n\r\n{}")
+                request.closeAfterwards()
+            })
+        try await onThread {
+            for head in heads {
+                let answer = try deployment.complete()
+                #expect(answer.status == 200 && answer.body == "{}" || answer.status == 502, "\(head)")
+                for prefix in ["X-Injected", "X-Accel"] {
+                    #expect(answer.head.fields.allSatisfy { !$0.name.hasPrefix(prefix) }, "\(head)")
+                }
+                #expect(answer.head["X-Request-Id"]?.count == 32, "\(head)")
+                for name in ["Upgrade", "Status", "Proxy-Authenticate", "X-Hop"] {
+                    #expect(answer.head[name] == nil, "\(head)")
+                }
+            }
+            #expect(deployment.engine.requests.count == heads.count)
+        }
+    }
+
+    /// One line is one event: what a peer says begins none.
+    @Test(arguments: ["text", "json"])
+    func towardsTheLog(format: String) async throws {
+        let deployment = try await Deployment(settings: ["PROVIDER_LOG_FORMAT": format])
+        try await onThread {
+            for (parameter, value) in [
+                ("DOCUMENT_URI", "/a\n<0>forged"), ("DOCUMENT_URI", "/a\r\n{\"forged\":1}"),
+                ("REQUEST_METHOD", "A\nforged"),
+                ("REQUEST_ID", "a\nforged"), ("DOCUMENT_URI", "/a\u{1B}[31m\u{2028}forged"),
+            ] {
+                var parameters = ["REQUEST_METHOD": "GET", "DOCUMENT_URI": "/a", "CONTENT_LENGTH": ""]
+                parameters[parameter] = value
+                let peer = try FastCGIPeer(deployment.socket, parameters: parameters.map { ($0.key, $0.value) })
+                try peer.send(body: "")
+                _ = try peer.output()
+            }
+            try deployment.waitUntil("all are logged") { deployment.worker.standardError.count("forged") == 5 }
+            let lines = deployment.worker.standardError.split(separator: "\n").filter { $0.contains("forged") }
+            #expect(lines.count == 5)
+            #expect(lines.allSatisfy { format == "json" ? $0.hasPrefix("{\"") : $0.hasPrefix("<6>request ") })
+            #expect(!deployment.worker.standardError.contains("\u{1B}"))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import TestSupport
+import Testing
+
+/// Requests whose end two servers could see in different places: they end at nginx.
+@Suite struct SmugglingTests {
+    /// Header fields and what follows them; behind each stands a request of its own, which nobody may take for one.
+    private static let refused: [(fields: String, body: String)] = [
+        ("Content-Length: 4\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 4", "2\r\n{}\r\n0\r\n\r\n"),
+        ("Content-Length: 2\r\nContent-Length: 2", "{}"), ("Content-Length: 2\r\nContent-Length: 3", "{}"),
+        ("Content-Length: 2, 2", "{}"), ("Content-Length: +2", "{}"), ("Content-Length: -2", "{}"),
+        ("Content-Length: 0x2", "{}"), ("Content-Length: 99999999999999999999", "{}"), ("Content-Length : 2", "{}"),
+        ("Content-Length:\r\n 2", "{}"), ("X: a\r\n Content-Length: 2", "{}"), ("X: a\rContent-Length: 2", "{}"),
+        ("X: a\0b\r\nContent-Length: 2", "{}"), ("X\0: a\r\nContent-Length: 2", "{}"),
+        ("Transfer-Encoding: xchunked", chunked), ("Transfer-Encoding: identity", chunked),
+        ("Transfer-Encoding: chunked, identity", chunked), ("Transfer-Encoding: gzip, chunked", chunked),
+        ("Transfer-Encoding: \"chunked\"", chunked), ("Transfer-Encoding: \u{B}chunked", chunked),
+        ("Transfer-Encoding: chunked\t", chunked), ("Transfer-Encoding : chunked", chunked),
+        ("Transfer-Encoding:\r\n chunked", chunked),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", chunked),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", chunked),
+        ("Transfer-Encoding: chunked", "-2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "+2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "0x2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", " 2\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "2\r\n{}{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "2;a\rb\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "fffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "8000000000000002\r\n{}\r\n0\r\n\r\n"),
+    ]
+    private static let chunked = "2\r\n{}\r\n0\r\n\r\n"
+    private static let hidden = "POST /v1/completions HTTP/1.1\r\nHost: hidden\r\nContent-Length: 2\r\n\r\n{}"
+
+    @Test(arguments: ["worker", "nginx"])
+    func whatIsAmbiguousEndsAtNginx(forward: String) async throws {
+        let deployment = try await Deployment(forward: forward)
+        try await onThread {
+            for (fields, body) in Self.refused {
+                let answer = try deployment.exchange(
+                    "POST /v1/completions HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\n\(body)\(Self.hidden)")
+                #expect(answer.hasPrefix("HTTP/1.1 400 ") || answer.hasPrefix("HTTP/1.1 501 "), "\(fields) \(body)")
+                #expect(answer.contains(#""code":"bad_request""#), "\(fields) \(body)")
+                #expect(answer.count("HTTP/1.1 ") == 1, "\(fields) \(body)")
+            }
+            #expect(deployment.engine.requests.isEmpty)
+            #expect(!deployment.worker.standardError.contains("path="))
+            // Both would have been seen.
+            #expect(try deployment.complete().status == 200)
+            #expect(deployment.engine.requests.count == 1)
+            try deployment.waitUntil("it is logged") { deployment.worker.standardError.contains("path=") }
+        }
+    }
+
+    /// An older HTTP knows no chunks.
+    @Test func chunksInHTTP10() async throws {
+        let deployment = try await Deployment()
+        try await onThread {
+            let answer = try deployment.exchange(
+                "POST /v1/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n\(Self.chunked)\(Self.hidden)")
+            #expect(answer.hasPrefix("HTTP/1.1 400 "))
+            #expect(deployment.engine.requests.isEmpty)
+        }
+    }
+
+    /// What is odd and means one thing only goes on, in the one form there is: a length, and as many bytes.
+    @Test(arguments: ["worker", "nginx"])
+    func whatIsOddArrivesPlain(forward: String) async throws {
+        let seen = Seen()
+        let deployment = try await Deployment(
+            forward: forward,
+            engine: { request in
+                let names = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
+                seen.text += "\(names): \(try request.bodyText())\n"
+                try request.answer(200, "{}")
+            })
+        let odd = [
+            ("Transfer-Encoding: Chunked", Self.chunked),
+            ("Transfer-Encoding: chunked", "2;a=\"b\"\r\n{}\r\n0;x\r\n\r\n"),
+            ("Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\nContent-Length: 50\r\nX-Trailer: a\r\n\r\n"),
+            ("Transfer-Encoding: chunked", "002\r\n{}\r\n0\r\n\r\n"), ("Transfer-Encoding: chunked", "2\n{}\n0\n\n"),
+            ("Transfer_Encoding: chunked\r\nContent-Length: 2", "{}"), ("X: a\nContent-Length: 2", "{}"),
+            (
+                "Upgrade: h2c\r\nConnection: close, Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 2",
+                "{}"
+            ),
+        ]
+        try await onThread {
+            for (fields, body) in odd {
+                let answer = try deployment.exchange(
+                    "POST /v1/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(fields)\r\n\r\n\(body)")
+                #expect(answer.contains("HTTP/1.1 200 "), "\(fields) \(body)")
+            }
+            let lines = seen.text.split(separator: "\n")
+            #expect(lines.count == odd.count)
+            #expect(Set(lines) == ["content-length host: {}"])
+        }
+    }
+}
+
+extension Deployment {
+    /// Sends bytes to nginx and returns all it says until it closes.
+    func exchange(_ request: String) throws -> String {
+        let connection = try SocketConnection(port: nginx.port)
+        try connection.send(request)
+        var answer: [UInt8] = []
+        // nginx may reset a connection on which it has left something unread: what came before counts.
+        while let piece = try? connection.read(), !piece.isEmpty { answer += piece }
+        return String(decoding: answer, as: UTF8.self)
+    }
+}

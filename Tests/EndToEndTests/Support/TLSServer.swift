@@ -1,0 +1,80 @@
+import Foundation
+import TestSupport
+
+/// A central system behind TLS, by an nginx of its own, whose certificate a test chooses.
+final class TLSServer: Sendable {
+    enum Certificate: String, CaseIterable, Sendable {
+        case good
+        case expired
+        case ofAnotherHost
+        case selfSigned
+    }
+
+    private let directory: TemporaryDirectory
+    private let nginx: NginxServer
+
+    /// Makes the certificates, by openssl, and starts.
+    ///
+    /// - Parameter answer: status and body of each answer.
+    init(_ certificate: Certificate, answer: (status: Int, body: String) = (200, #"{"valid":true}"#)) async throws {
+        directory = try TemporaryDirectory()
+        let socket = try ListeningSocket()
+        let path = directory.path
+        try await Self.run(Self.script(certificate), in: path)
+        try directory.write(
+            """
+            daemon off;
+            \(getuid() == 0 ? "user root;" : "")
+            worker_processes 1;
+            pid nginx.pid;
+            error_log error.log;
+            events { worker_connections 64; }
+            http {
+                client_body_temp_path body; fastcgi_temp_path fastcgi; proxy_temp_path proxy;
+                uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+                log_format requests '$request $http_authorization';
+                access_log access.log requests;
+                server {
+                    listen 127.0.0.1:\(socket.port) ssl;
+                    ssl_certificate leaf.pem;
+                    ssl_certificate_key leaf.key;
+                    location / { return \(answer.status) '\(answer.body)'; }
+                }
+            }
+            """, to: "nginx.conf")
+        nginx = try await NginxServer(directory, on: socket)
+    }
+
+    var port: Int { nginx.port }
+
+    var url: String { "https://127.0.0.1:\(nginx.port)" }
+
+    /// The requests it has had, with the key that came along.
+    var requests: String { nginx.accessLog }
+
+    /// Put in front of a command it makes the authority of `good`, `expired` and `ofAnotherHost` the only one trusted: in
+    /// the place where Debian's libcurl looks (curl-config --ca).
+    var trustingCommand: [String] {
+        MountNamespace.showing(directory.path + "/ca.pem", as: "/etc/ssl/certs/ca-certificates.crt")
+    }
+
+    private static func script(_ certificate: Certificate) -> String {
+        let host = certificate == .ofAnotherHost ? "DNS:central.example,IP:192.0.2.1" : "IP:127.0.0.1"
+        let days = certificate == .expired ? -1 : 1
+        let sign = certificate == .selfSigned ? "-signkey leaf.key" : "-CA ca.pem -CAkey ca.key -CAcreateserial"
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        return """
+            openssl req -x509 \(key) -days 2 -subj /CN=authority -keyout ca.key -out ca.pem &&
+            openssl req \(key) -subj /CN=central -keyout leaf.key -out leaf.csr &&
+            echo subjectAltName=\(host) >san &&
+            openssl x509 -req -in leaf.csr \(sign) -days \(days) -extfile san -out leaf.pem
+            """
+    }
+
+    private static func run(_ script: String, in directory: String) async throws {
+        let shell = try ChildProcess("sh", ["-c", script], workingDirectory: directory)
+        guard try await shell.waitForExit() == .status(0) else {
+            throw NeverHappened(description: "no certificate: \(shell.standardError)")
+        }
+    }
+}
