@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Glibc
 import Logging
 import ProviderHandlers
@@ -57,8 +58,8 @@ struct ProviderReporter: ParsableCommand {
                 """)
         }
         guard let every else { throw ExitCode(reporter.run().rawValue) }
-        // Also where nobody has set a default for it: the first process of a container ignores SIGTERM otherwise.
-        signal(SIGTERM) { _ in _exit(0) }
+        let stops = [SIGTERM, SIGINT].map { Self.source($0, ending: reporter) }
+        defer { for stop in stops { stop.cancel() } }
         let clock = ContinuousClock()
         var next = clock.now
         while true {
@@ -66,6 +67,20 @@ struct ProviderReporter: ParsableCommand {
             next = max(next + .seconds(every), clock.now)
             poll(nil, 0, CInt(clamping: Int((next - clock.now) / .milliseconds(1))))
         }
+    }
+
+    /// Ends the process on a signal, and what it has started with it.
+    ///
+    /// Also where nobody has set a default for the signal: the first process of a container ignores it otherwise.
+    private static func source(_ number: CInt, ending reporter: Reporter) -> any DispatchSourceSignal {
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler {
+            reporter.stop()
+            _exit(0)
+        }
+        source.resume()
+        return source
     }
 
     private func failure(_ message: String) -> ExitCode {

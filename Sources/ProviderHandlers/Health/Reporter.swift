@@ -1,7 +1,8 @@
 public import Logging
+import Synchronization
 
 /// One report from beginning to end: collect, deliver, say how it went.
-public struct Reporter: Sendable {
+public final class Reporter: Sendable {
     /// How a run ended; the raw value is the exit status, named as in sysexits(3).
     public enum Outcome: Int32, Sendable {
         case delivered = 0
@@ -18,6 +19,8 @@ public struct Reporter: Sendable {
     private let collector: ReportCollector
     private let delivery: ReportDelivery
     private let logger: Logger
+    /// Reads the GPUs while a report is collected.
+    private let sampler = Mutex<GPUSampler?>(nil)
 
     public init(_ configuration: Configuration, logger: Logger) {
         self.configuration = configuration
@@ -54,12 +57,18 @@ public struct Reporter: Sendable {
         }
     }
 
+    /// Ends nvidia-smi, if it runs; from any thread, for a process that is about to end.
+    public func stop() {
+        sampler.withLock { $0?.stop() }
+    }
+
     private func collect() -> HealthReport {
         let started = ContinuousClock.now
-        let sampler = GPUSampler(
-            reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
+        // One document of nvidia-smi has all that is reported: NVML would have to be initialized for as much.
+        let sampler = GPUSampler(configuration.gpu, nvml: nil, logger: logger)
         sampler.start()
-        defer { sampler.stop() }
+        self.sampler.withLock { $0 = sampler }
+        defer { stop() }
         // The engine is asked while nvidia-smi runs. No completion runs in this process, so none is in flight.
         return collector.collect(
             {

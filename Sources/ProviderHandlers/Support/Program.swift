@@ -15,6 +15,11 @@ public enum Program {
         return result
     }
 
+    /// What of an environment of ours a child gets: ours holds the API key, which is nobody else's business.
+    static func forOthers(_ environment: [String: String]) -> [String: String] {
+        environment.filter { !$0.key.hasPrefix("PROVIDER_") }
+    }
+
     /// Says on standard error why the program ends, as `program: message`.
     public static func complain(_ message: String, program: String) {
         writeToStandardError("\(program): \(message)\n")

@@ -58,6 +58,8 @@ final class Deployment: Sendable {
             "PATH": gpu?.path ?? noPrograms,
             "PROVIDER_OLLAMA_URL": engine.url, "PROVIDER_URL": central.url, "PROVIDER_API_KEY": apiKey,
             "PROVIDER_NGROK_URL": "https://example.ngrok-free.app", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
+            // Not the real NVML of the machine, nor its AMD GPUs.
+            "PROVIDER_GPU_SOURCE": "nvidia-smi",
         ]
     }
 

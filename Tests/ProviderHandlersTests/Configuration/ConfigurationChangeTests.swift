@@ -5,11 +5,14 @@ import Testing
 
 @Suite("Configuration: change while running")
 struct ConfigurationChangeTests {
-    private static let fixed = ["server.socket", "server.socket_group", "server.host", "server.port"]
+    private static let fixed = [
+        "server.socket", "server.socket_group", "server.host", "server.port", "gpu.source", "gpu.nvidia_smi",
+        "gpu.devices", "gpu.sample_interval", "gpu.max_sample_age",
+    ]
 
     /// Each key by itself, so that none is forgotten.
     @Test(arguments: settings)
-    func takesEveryKeyButThePlaceToListen(setting: Setting) {
+    func takesEveryKeyButTheFixedOnes(setting: Setting) {
         let change = ConfigurationChange(from: Configuration(), to: setting.changed)
         if Self.fixed.contains(setting.key) {
             #expect(change.configuration == Configuration())
