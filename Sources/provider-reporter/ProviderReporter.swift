@@ -65,7 +65,7 @@ struct ProviderReporter: ParsableCommand {
         while true {
             _ = reporter.run()
             next = max(next + .seconds(every), clock.now)
-            poll(nil, 0, CInt(clamping: Int((next - clock.now) / .milliseconds(1))))
+            poll(nil, 0, (next - clock.now).pollMilliseconds)
         }
     }
 
