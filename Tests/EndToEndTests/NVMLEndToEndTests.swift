@@ -4,14 +4,6 @@ import Testing
 
 /// Admission by what NVML says: the worker, its child and a library of our own.
 @Suite struct NVMLEndToEndTests {
-    private func deploy(
-        _ fake: FakeNVML, gpu: FakeGPU.State? = nil, settings: [String: String] = [:]
-    ) async throws -> Deployment {
-        try await Deployment(
-            settings: fake.environment.merging(["PROVIDER_GPU_SOURCE": "auto"]) { $1 }.merging(settings) { $1 },
-            gpu: gpu)
-    }
-
     /// The child that reads NVML, by its command line.
     private func probe(of worker: ChildProcess) -> pid_t? {
         let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
@@ -28,7 +20,7 @@ import Testing
 
     @Test func busyFollowsNVML() async throws {
         let fake = try FakeNVML("gpu0.utilization 20")
-        let deployment = try await deploy(fake)
+        let deployment = try await Deployment(nvml: fake)
         #expect(deployment.worker.standardError.contains("GPUs are read through NVML"))
         try await onThread {
             #expect(try deployment.fetch("GET", "/busy").body == #"{"busy":false}"#)
@@ -46,8 +38,8 @@ import Testing
     /// The library gives out no further sample: what gets in gets in by the ones there are.
     @Test func aBurstBetweenTwoSamples() async throws {
         let fake = try FakeNVML("gpu0.utilization 0\nallow 2")
-        let deployment = try await deploy(
-            fake, settings: ["PROVIDER_GPU_ADMIT_PER_SAMPLE": "2", "PROVIDER_GPU_MAX_SAMPLE_AGE": "3600"])
+        let deployment = try await Deployment(
+            settings: ["PROVIDER_GPU_ADMIT_PER_SAMPLE": "2", "PROVIDER_GPU_MAX_SAMPLE_AGE": "3600"], nvml: fake)
         try await onThread {
             try deployment.waitUntil("two samples") { fake.samples >= 2 }
             // At a utilization of 0 nothing else makes it busy.
@@ -62,7 +54,7 @@ import Testing
 
     @Test func theReportHasTheNumbersOfNVMLAndTheDetailsOfNvidiaSMI() async throws {
         let fake = try FakeNVML("gpu0.utilization 77\ngpu0.uuid GPU-00000000-1111-2222-3333-444444444444\ngpu0.used 99")
-        let deployment = try await deploy(fake, gpu: .utilization("1 %"))
+        let deployment = try await Deployment(gpu: .utilization("1 %"), nvml: fake)
         try await onThread {
             try deployment.waitUntil("both are in") {
                 let body = try deployment.fetch("GET", "/health").body
@@ -80,7 +72,8 @@ import Testing
 
     @Test func aHangingNVMLHoldsNobody() async throws {
         let fake = try FakeNVML("gpu0.utilization hang")
-        let deployment = try await deploy(fake, gpu: .utilization("0 %"))
+        let deployment = try await Deployment(gpu: .utilization("0 %"), nvml: fake)
+        try await eventually("it hangs") { fake.samples >= 1 }
         try await onThread {
             for _ in 0..<20 {
                 let status = try deployment.complete().status
@@ -90,8 +83,8 @@ import Testing
     }
 
     @Test func sourceNVMLWithoutNVMLIsUnknown() async throws {
-        let fake = try FakeNVML(nil)
-        let deployment = try await deploy(fake, gpu: .utilization("0 %"), settings: ["PROVIDER_GPU_SOURCE": "nvml"])
+        let deployment = try await Deployment(
+            settings: ["PROVIDER_GPU_SOURCE": "nvml"], gpu: .utilization("0 %"), nvml: try FakeNVML(nil))
         try await onThread {
             let refusal = try deployment.complete().body
             #expect(refusal.contains(#""code":"gpu_unknown""#))
@@ -102,7 +95,9 @@ import Testing
 
     /// Also when it is not asked: the child sees its standard input end.
     @Test(arguments: [SIGTERM, SIGKILL]) func theChildEndsWithTheWorker(signal: CInt) async throws {
-        let deployment = try await deploy(try FakeNVML("gpu0.mig hang"), gpu: .utilization("0 %"))
+        let fake = try FakeNVML("gpu0.mig hang")
+        let deployment = try await Deployment(gpu: .utilization("0 %"), nvml: fake)
+        try await eventually("NVML hangs") { fake.samples >= 1 }
         try await eventually("the child has begun") { probe(of: deployment.worker) != nil }
         let child = try #require(probe(of: deployment.worker))
         let environment = FileManager.default.contents(atPath: "/proc/\(child)/environ") ?? Data()

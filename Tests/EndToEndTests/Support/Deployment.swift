@@ -13,6 +13,8 @@ final class Deployment: Sendable {
     let nginx: NginxServer
     /// Nil on a machine without nvidia-smi.
     let gpu: FakeGPU?
+    /// Kept: its directory holds the library, which every new child of the worker's loads.
+    private let nvml: FakeNVML?
     let socket: String
     private let directory: TemporaryDirectory
 
@@ -26,9 +28,10 @@ final class Deployment: Sendable {
     ///     a variable away.
     ///   - configuration: contents of the worker's configuration file.
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
+    ///   - nvml: the library in place of NVIDIA's, which is then asked before nvidia-smi.
     init(
         forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
-        gpu state: FakeGPU.State? = nil,
+        gpu state: FakeGPU.State? = nil, nvml: FakeNVML? = nil,
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -38,8 +41,10 @@ final class Deployment: Sendable {
         directory = try TemporaryDirectory()
         socket = directory.path + "/fcgi.sock"
         gpu = try state.map { try FakeGPU($0) }
+        self.nvml = nvml
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
         environment["PROVIDER_SERVER_SOCKET"] = socket
+        if let nvml { environment.merge(nvml.environment.merging(["PROVIDER_GPU_SOURCE": "auto"]) { $1 }) { $1 } }
         if forward != "worker" { environment["PROVIDER_OLLAMA_FORWARD"] = forward }
         for (name, value) in settings { environment[name] = value }
         let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
