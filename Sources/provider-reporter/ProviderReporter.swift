@@ -74,7 +74,8 @@ struct ProviderReporter: ParsableCommand {
     /// Also where nobody has set a default for the signal: the first process of a container ignores it otherwise.
     private static func source(_ number: CInt, ending reporter: Reporter) -> any DispatchSourceSignal {
         signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        // A queue, and so a thread, of its own: Reporter.stop may block.
+        let source = DispatchSource.makeSignalSource(signal: number, queue: DispatchQueue(label: "stop"))
         source.setEventHandler {
             reporter.stop()
             _exit(0)

@@ -63,13 +63,16 @@ public final class GPUSampler: Sendable {
     }
 
     /// Ends the sampling, and a run that is under way, without waiting for it.
-    public func stop() {
+    ///
+    /// - Parameter limit: how long to block until an nvidia-smi that is just being started can be killed; for a process
+    ///   that exits next, which would leave it behind. NVML's process ends by itself.
+    public func stop(waitingForStart limit: Duration = .zero) {
         tasks.withLock { tasks in
             for task in tasks { task.cancel() }
         }
         // The tasks would see to it, but the process may exit before they get to.
-        reader.stop()
         nvml?.stop()
+        reader.stop(waitingForStart: limit)
     }
 
     /// Blocks the calling thread until something has come of the first run, or `timeout` is over.

@@ -53,8 +53,10 @@ final class LimitedProcess: Sendable {
     /// A program that ends leaving a descendant with its output open is not waited for any longer. Cancelling the task
     /// ends the child early.
     ///
-    /// - Throws: when it cannot be started.
+    /// - Throws: when it cannot be started, or must not be after `stop`.
     func run(_ path: String, arguments: [String], environment: [String: String]) async throws -> Result {
+        guard child.prepare() else { throw CancellationError() }
+        defer { child.end() }
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [
@@ -74,9 +76,9 @@ final class LimitedProcess: Sendable {
             isTimedOut: watched.isTimedOut, ending: Ending(result.terminationStatus))
     }
 
-    /// Kills the child that runs, if any, and every later one, without waiting for it to be gone.
-    func stop() {
-        child.stop()
+    /// As `RunningChild.stop`.
+    func stop(waitingForStart limit: Duration = .zero) {
+        child.stop(waitingForStart: limit)
     }
 
     private typealias Watched = (output: [UInt8], errorOutput: [UInt8], isTooMuch: Bool, isTimedOut: Bool)

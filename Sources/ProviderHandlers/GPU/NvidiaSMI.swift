@@ -43,9 +43,9 @@ public struct NvidiaSMI: Sendable {
         return try sample(result)
     }
 
-    /// Ends a run that is under way, and any later one, without waiting for it.
-    func stop() {
-        child.stop()
+    /// Ends a run that is under way and lets no other begin; as `RunningChild.stop`.
+    func stop(waitingForStart limit: Duration = .zero) {
+        child.stop(waitingForStart: limit)
     }
 
     private func sample(_ result: LimitedProcess.Result) throws(NvidiaSMIError) -> GPUSample {

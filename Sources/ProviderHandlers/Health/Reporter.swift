@@ -20,7 +20,12 @@ public final class Reporter: Sendable {
     private let delivery: ReportDelivery
     private let logger: Logger
     /// Reads the GPUs while a report is collected.
-    private let sampler = Mutex<GPUSampler?>(nil)
+    private let sampling = Mutex(Sampling())
+
+    private struct Sampling {
+        var sampler: GPUSampler?
+        var isStopped = false
+    }
 
     public init(_ configuration: Configuration, logger: Logger) {
         self.configuration = configuration
@@ -57,18 +62,28 @@ public final class Reporter: Sendable {
         }
     }
 
-    /// Ends nvidia-smi, if it runs; from any thread, for a process that is about to end.
+    /// Ends nvidia-smi, if it runs, and lets no other be started; from any thread, for a process that is about to end.
+    ///
+    /// Blocks, for a second at most, while one is just being started.
     public func stop() {
-        sampler.withLock { $0?.stop() }
+        let sampler = sampling.withLock { sampling in
+            sampling.isStopped = true
+            return sampling.sampler
+        }
+        sampler?.stop(waitingForStart: .seconds(1))
     }
 
     private func collect() -> HealthReport {
         let started = ContinuousClock.now
         // One document of nvidia-smi has all that is reported: NVML would have to be initialized for as much.
         let sampler = GPUSampler(configuration.gpu, nvml: nil, logger: logger)
-        sampler.start()
-        self.sampler.withLock { $0 = sampler }
-        defer { stop() }
+        // Known to `stop` before anything is started.
+        let isStopped = sampling.withLock { sampling in
+            sampling.sampler = sampler
+            return sampling.isStopped
+        }
+        if !isStopped { sampler.start() }
+        defer { sampler.stop() }
         // The engine is asked while nvidia-smi runs. No completion runs in this process, so none is in flight.
         return collector.collect(
             {

@@ -77,6 +77,8 @@ public final class NVMLFeed: Sendable {
             .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .seconds(1))
         ]
         let interval = max(1, timing.interval.milliseconds)
+        guard child.prepare() else { return }
+        defer { child.end() }
         do {
             // Its standard input is a pipe that ends with us.
             let result = try await Subprocess.run(
