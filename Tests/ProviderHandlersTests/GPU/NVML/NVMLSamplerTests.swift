@@ -34,16 +34,20 @@ struct NVMLSamplerTests {
 
     private static let document = Documents.document([Documents.gpu(uuid: "GPU-0", utilization: "1 %")])
 
-    /// The library lets two more samples through and then no more: what has changed must be in them.
-    @Test("a change is seen by the busy rule within two samples")
+    /// The library lets two more samples through and then no more: what has changed must be in them. Asked is what
+    /// `/busy` answers with.
+    @Test("a change is in /busy within two samples")
     func freshness() async throws {
         let fake = try FakeNVML("gpu0.utilization 0\nallow 3")
-        try await withSampler(fake, try FakeNvidiaSMI()) { sampler, configuration in
+        try await withSampler(fake, try FakeNvidiaSMI()) { sampler, _ in
+            let admission = Admission(limit: 64, perSample: 0) { sampler.reading }
             try await eventually("three samples") { fake.samples == 3 && known(sampler) != nil }
-            #expect(BusyRule.verdict(sampler.status, configuration) == .idle)
-            try fake.set("gpu0.utilization 100\nallow 5")
-            try await eventually("busy") { BusyRule.verdict(sampler.status, configuration) == .busy }
-            #expect(fake.samples <= 5)
+            #expect(admission.refusal == nil)
+            try fake.set("gpu0.utilization 21\nallow 5")
+            try await eventually("busy") { admission.refusal == .gpuBusy }
+            try fake.set("gpu0.utilization 20\nallow 7")
+            try await eventually("idle") { admission.refusal == nil }
+            #expect(fake.samples <= 7)
         }
     }
 
