@@ -52,7 +52,6 @@ test-fleet: build ## three machines in network namespaces behind nginx/fleet.con
 test-system: deb ## boot a machine with systemd, install the package, restart, upgrade and purge it; needs root
 	@scripts/install-dependencies system
 	$(release) --product provider-sandbox
-	$(release) --product FakeNVML
 	scripts/test-system
 
 fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by default)

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Dispatch
 import Glibc
 import Logging
 import ProviderHandlers
@@ -58,8 +57,7 @@ struct ProviderReporter: ParsableCommand {
                 """)
         }
         guard let every else { throw ExitCode(reporter.run().rawValue) }
-        let stops = [SIGTERM, SIGINT].map { Self.source($0, ending: reporter) }
-        defer { for stop in stops { stop.cancel() } }
+        StopSignals.end(reporter)
         let clock = ContinuousClock()
         var next = clock.now
         while true {
@@ -67,21 +65,6 @@ struct ProviderReporter: ParsableCommand {
             next = max(next + .seconds(every), clock.now)
             poll(nil, 0, (next - clock.now).pollMilliseconds)
         }
-    }
-
-    /// Ends the process on a signal, and what it has started with it.
-    ///
-    /// Also where nobody has set a default for the signal: the first process of a container ignores it otherwise.
-    private static func source(_ number: CInt, ending reporter: Reporter) -> any DispatchSourceSignal {
-        signal(number, SIG_IGN)
-        // A queue, and so a thread, of its own: Reporter.stop may block.
-        let source = DispatchSource.makeSignalSource(signal: number, queue: DispatchQueue(label: "stop"))
-        source.setEventHandler {
-            reporter.stop()
-            _exit(0)
-        }
-        source.resume()
-        return source
     }
 
     private func failure(_ message: String) -> ExitCode {

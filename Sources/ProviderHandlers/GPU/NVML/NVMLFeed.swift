@@ -92,7 +92,8 @@ public final class NVMLFeed: Sendable {
                 defer { child.end() }
                 await listen(to: execution.standardOutput, run)
             }
-            run.end(LimitedProcess.Ending(result.terminationStatus))
+            // One that `stop` has killed did nothing wrong.
+            if !child.isStopped { run.end(LimitedProcess.Ending(result.terminationStatus)) }
         } catch {
             run.fail("NVML's process cannot be started: \(error)")
         }
