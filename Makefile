@@ -4,7 +4,7 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet test-system fuzz bench lint format \
+.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet test-system fuzz bench bench-gpu lint format \
 	check-binaries clean
 .DEFAULT_GOAL := help
 
@@ -61,6 +61,9 @@ fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by
 bench: build ## measure against nginx alone, write docs/BENCHMARKS.md; ONLY='plain latency' ROUNDS=9: a part
 	@scripts/install-dependencies bench
 	@scripts/bench
+
+bench-gpu: build ## compare NVML with nvidia-smi and measure both, on a machine with NVIDIA GPUs
+	@python3 Benchmarks/gpu.py .build/release/provider-fcgi
 
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint

@@ -19,6 +19,8 @@ let package = Package(
     products: [
         .executable(name: "provider-fcgi", targets: ["provider-fcgi"]),
         .executable(name: "provider-reporter", targets: ["provider-reporter"]),
+        // For the tests: the library that they put in the place of NVIDIA's.
+        .library(name: "FakeNVML", type: .dynamic, targets: ["FakeNVML"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -33,10 +35,12 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+        // Declarations alone: the library is loaded at run time, where it is there.
+        .systemLibrary(name: "CNVML"),
         .target(
             name: "ProviderHandlers",
             dependencies: [
-                "CCurl", "CYAML", "CExpat",
+                "CCurl", "CYAML", "CExpat", "CNVML",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ],
@@ -69,11 +73,14 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(name: "FakeNVML", path: "Tests/FakeNVML"),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "ProviderHandlersTests",
             dependencies: [
                 "ProviderHandlers", "TestSupport",
+                // Started as the child that reads NVML.
+                "provider-fcgi",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict

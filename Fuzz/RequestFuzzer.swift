@@ -20,7 +20,7 @@ final class RequestFuzzer: Sendable {
         configuration.server.maxBodyBytes = 1000
         let http = HTTPClient(proxied: false)
         let logger = Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() }
-        let admission = Admission(limit: 1) { .idle }
+        let admission = Admission(limit: 1, perSample: 0) { (.idle, nil) }
         pipeline = Pipeline(
             maxBodyBytes: 1000, admission: admission,
             hmac: HMACValidator(

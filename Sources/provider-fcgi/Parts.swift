@@ -16,9 +16,11 @@ struct Parts: Sendable {
     init(_ configuration: Configuration) {
         logSettings = LogSettings(configuration.log)
         logger = Logger.standardError("provider-fcgi", logSettings)
-        let sampler = GPUSampler(reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
+        let sampler = GPUSampler(configuration.gpu, nvml: NVMLFeed(configuration.gpu), logger: logger)
         self.sampler = sampler
-        admission = Admission(limit: configuration.server.maxInFlight) { sampler.verdict }
+        admission = Admission(
+            limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample
+        ) { sampler.reading }
     }
 
     /// Has the parts that stay take up another configuration. Connections, samples and the count of requests in flight
@@ -26,7 +28,7 @@ struct Parts: Sendable {
     func change(to configuration: Configuration) {
         logSettings.change(to: configuration.log)
         sampler.change(to: configuration.gpu)
-        admission.change(limit: configuration.server.maxInFlight)
+        admission.change(limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample)
     }
 
     /// The way of a request under a configuration.
@@ -44,6 +46,7 @@ struct Parts: Sendable {
             forwarder: CompletionForwarder(http: engine, engine: configuration.ollama),
             health: HealthCheck(
                 collector: collector, gpu: { [sampler] in sampler.status },
+                willCollect: { [sampler] in sampler.refresh() },
                 inFlight: { [admission] in admission.inFlight }),
             logger: logger)
     }

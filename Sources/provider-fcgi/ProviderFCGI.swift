@@ -31,8 +31,14 @@ struct ProviderFCGI: ParsableCommand {
             valueName: "path"))
     var nginxUpstream: String?
 
+    /// The worker starts itself so: see `NVMLProbe`. The value is the time between two samples in milliseconds.
+    @Option(name: .long, help: ArgumentHelp(visibility: .hidden))
+    var nvmlProbe: Int?
+
     func run() throws {
         Program.forbidCoreFiles()
+        // Before anything else: this process has neither configuration nor signals of its own.
+        if let nvmlProbe { throw ExitCode(NVMLProbe.run(interval: nvmlProbe)) }
         if !checkConfig { Signals.holdReload() }
         let source = WorkerConfigurationSource(
             ConfigurationSource(path: config, environment: Program.environment), nginxUpstream: nginxUpstream)

@@ -10,6 +10,8 @@ struct Worker {
     private static let drainInterval = Duration.milliseconds(20)
     /// What threads get to send their last words once they are cut.
     private static let cutLimit = Duration.seconds(2)
+    /// What the start of an nvidia-smi may take at the end, to be ended with the worker.
+    private static let startLimit = Duration.seconds(1)
 
     private let source: WorkerConfigurationSource
     private let parts: Parts
@@ -93,7 +95,7 @@ struct Worker {
             parts.admission.cutAll()
             _ = waitForThreads(until: .now + Self.cutLimit, stopsOnSignal: false)
         }
-        parts.sampler.stop()
+        parts.sampler.stop(waitingForStart: Self.startLimit)
         logger.info("stopped")
         return isDrained ? 0 : 1
     }

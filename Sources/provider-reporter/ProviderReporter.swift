@@ -58,14 +58,13 @@ struct ProviderReporter: ParsableCommand {
                 """)
         }
         guard let every else { throw ExitCode(reporter.run().rawValue) }
-        // Also where nobody has set a default for it: the first process of a container ignores SIGTERM otherwise.
-        signal(SIGTERM) { _ in _exit(0) }
+        StopSignals.end(reporter)
         let clock = ContinuousClock()
         var next = clock.now
         while true {
             _ = reporter.run()
             next = max(next + .seconds(every), clock.now)
-            poll(nil, 0, CInt(clamping: Int((next - clock.now) / .milliseconds(1))))
+            poll(nil, 0, (next - clock.now).pollMilliseconds)
         }
     }
 

@@ -116,8 +116,8 @@ import Testing
             let report = try deployment.fetch("GET", "/health").body
             #expect(report.contains(#""url":"http://new""#))
             #expect(report.contains(#""provider_type":"other""#))
-            try reload(deployment, "gpu: {devices: [7]}\n")
-            #expect(try deployment.complete().body.contains("gpu_unknown"))
+            try reload(deployment, "gpu: {busy_threshold: 49}\n")
+            #expect(try deployment.complete().body.contains("gpu_busy"))
         }
     }
 

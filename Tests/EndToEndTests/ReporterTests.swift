@@ -41,7 +41,10 @@ import Testing
             seen.text == """
                 POST /api/provider/health HTTP/1.1 Bearer key-of-the-provider \
                 {"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":"12.4",\
-                "driver_version":"550.54.14","gpu_count":1,"is_busy":false,"memory_free":24108,"memory_total":24564,\
+                "driver_version":"550.54.14","gpu_count":1,"gpus":[{"index":0,"memory_free":24108,"memory_total":24564,\
+                "memory_used":4,"mig_devices":[],"power":26,"product_name":"NVIDIA Test 4000","temperature":40,\
+                "utilization":7,"uuid":"GPU-00000000-1111-2222-3333-444444444444"}],\
+                "is_busy":false,"memory_free":24108,"memory_total":24564,\
                 "memory_used":4,"product_name":"NVIDIA Test 4000","utilization":7,\
                 "uuid":"GPU-00000000-1111-2222-3333-444444444444"},\
                 "ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}
@@ -126,5 +129,17 @@ import Testing
         #expect(try await run.process.waitForExit() == .status(0))
         let wrong = try start(["--every", "0"]) { try $0.answer(200, "") }
         #expect(try await wrong.process.waitForExit() == .status(64))
+    }
+
+    /// In a container nobody else would end what hangs.
+    @Test func aHangingNvidiaSMIGoesWithTheReporter() async throws {
+        let gpu = try FakeGPU(.hangs)
+        let run = try start(["--every", "300"], gpu: gpu) { try $0.answer(200, "") }
+        try await eventually("nvidia-smi runs") { gpu.process != nil }
+        run.process.terminate()
+        let exit = try await run.process.waitForExit()
+        #expect(exit == .status(0))
+        let process = try #require(gpu.process)
+        try await eventually("it is gone") { !isAlive(process) }
     }
 }

@@ -50,3 +50,10 @@ public final class FakeNvidiaSMI: Sendable {
         "cat <<'END'\n\(document)\nEND\n"
     }
 }
+
+/// Whether a process is there and not only waits for its parent to take notice of its end.
+public func isAlive(_ process: pid_t) -> Bool {
+    guard let status = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return false }
+    // "number (name) state …"; the name may hold anything.
+    return String(decoding: status, as: UTF8.self).components(separatedBy: ") ").last?.first != "Z"
+}

@@ -25,8 +25,16 @@ public final class TemporaryDirectory: Sendable {
     @discardableResult
     public func write(bytes: [UInt8], to name: String, mode: Int = 0o644) throws -> String {
         let file = path + "/" + name
-        try Data(bytes).write(to: URL(fileURLWithPath: file), options: .atomic)
-        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
+        // In one step, since a program may be reading it. Not by Data's write, which waits for the disk.
+        let new = file + ".new"
+        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode_t(mode))
+        guard descriptor >= 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        try handle.write(contentsOf: Data(bytes))
+        guard fchmod(descriptor, mode_t(mode)) == 0, rename(new, file) == 0 else {
+            throw POSIXError(.init(rawValue: errno) ?? .EIO)
+        }
+        try handle.close()
         return file
     }
 }

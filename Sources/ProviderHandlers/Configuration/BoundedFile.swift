@@ -11,7 +11,9 @@ struct BoundedFile {
         // O_NONBLOCK: a FIFO without a writer opens at once. O_NOCTTY: a terminal named by mistake is not taken over.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else {
-            throw UnreadableFile(reason: systemError(errno), isMissing: errno == ENOENT || errno == ENOTDIR)
+            let code = errno
+            throw UnreadableFile(
+                reason: systemError(code), isMissing: code == ENOENT || code == ENOTDIR, code: code)
         }
         defer { close(descriptor) }
         var information = stat()
@@ -32,7 +34,8 @@ struct BoundedFile {
             if count == 0 { return bytes }
             if count < 0 {
                 if errno == EINTR { continue }
-                throw UnreadableFile(reason: systemError(errno))
+                let code = errno
+                throw UnreadableFile(reason: systemError(code), code: code)
             }
             guard bytes.count + count <= limit else {
                 throw UnreadableFile(reason: "expected at most \(limit) bytes, found more")
@@ -56,4 +59,6 @@ struct UnreadableFile: Error {
     let reason: String
     /// There is no such file, as opposed to one that is there and cannot be read.
     var isMissing = false
+    /// The system's number for it (errno(3)); 0 for a reason of our own.
+    var code: CInt = 0
 }

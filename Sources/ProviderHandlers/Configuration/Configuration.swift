@@ -83,6 +83,7 @@ public struct Configuration: Sendable, Equatable {
 
     /// How GPUs are read and when they count as busy.
     public struct GPU: Sendable, Equatable {
+        public var source = GPUSource.auto
         /// Program name looked up on PATH, or a path.
         public var nvidiaSMI = "nvidia-smi"
         /// Utilization in percent above which (strictly) a GPU is busy.
@@ -90,9 +91,20 @@ public struct Configuration: Sendable, Equatable {
         public var busyPolicy = BusyPolicy.any
         /// Positions in nvidia-smi's order or UUIDs; empty means all.
         public var devices: [String] = []
+        /// Between two runs of nvidia-smi; NVML is asked more often by itself.
         public var sampleInterval = Duration.seconds(1)
         /// A newest sample older than this makes the state unknown.
         public var maxSampleAge = Duration.seconds(10)
+        /// Completions that one sample lets in; 0 is no limit.
+        public var admitPerSample = 0
+    }
+
+    /// Who tells of the GPUs' load.
+    public enum GPUSource: String, Sendable, Equatable, CaseIterable {
+        /// NVML where it works, else nvidia-smi; on a machine without either, the amdgpu driver.
+        case auto
+        case nvml
+        case nvidiaSMI = "nvidia-smi"
     }
 
     /// Whether one busy GPU makes the machine busy, or only all of them.

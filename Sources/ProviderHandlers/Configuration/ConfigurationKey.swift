@@ -107,12 +107,15 @@ enum ConfigurationSchema {
         ConfigurationKey("ngrok", "url", \.ngrok.url, .optionalURL),
         ConfigurationKey("ngrok", "api", \.ngrok.api, .url),
 
-        ConfigurationKey("gpu", "nvidia_smi", \.gpu.nvidiaSMI, .name("the name or path of a program")),
+        ConfigurationKey("gpu", "source", \.gpu.source, .choice, isFixed: true),
+        ConfigurationKey(
+            "gpu", "nvidia_smi", \.gpu.nvidiaSMI, .name("the name or path of a program"), isFixed: true),
         ConfigurationKey("gpu", "busy_threshold", \.gpu.busyThreshold, .whole(0...100)),
         ConfigurationKey("gpu", "busy_policy", \.gpu.busyPolicy, .choice),
-        ConfigurationKey("gpu", "devices", \.gpu.devices, .devices),
-        ConfigurationKey("gpu", "sample_interval", \.gpu.sampleInterval, .seconds),
-        ConfigurationKey("gpu", "max_sample_age", \.gpu.maxSampleAge, .seconds),
+        ConfigurationKey("gpu", "devices", \.gpu.devices, .devices, isFixed: true),
+        ConfigurationKey("gpu", "sample_interval", \.gpu.sampleInterval, .seconds, isFixed: true),
+        ConfigurationKey("gpu", "max_sample_age", \.gpu.maxSampleAge, .seconds, isFixed: true),
+        ConfigurationKey("gpu", "admit_per_sample", \.gpu.admitPerSample, .whole(0...4096)),
 
         ConfigurationKey("log", "level", \.log.level, .choice),
         ConfigurationKey("log", "format", \.log.format, .choice),

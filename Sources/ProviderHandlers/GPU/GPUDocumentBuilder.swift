@@ -8,6 +8,7 @@ struct GPUDocumentBuilder {
     /// Longer than any value of interest; the rest of a longer text is dropped.
     private static let maxTextBytes = 1024
     private static let root = "nvidia_smi_log"
+    private static let migDevice = [root, "gpu", "mig_devices", "mig_device"]
 
     /// What has been told so far.
     private(set) var sample = GPUSample(gpus: [])
@@ -25,7 +26,8 @@ struct GPUDocumentBuilder {
         guard path.count < Self.maxDepth else { return "is nested too deeply" }
         path.append(name)
         text.removeAll(keepingCapacity: true)
-        if path.count == 2 && name == "gpu" { sample.gpus.append(GPU()) }
+        if path.count == 2 && name == "gpu" { sample.gpus.append(GPU(index: sample.gpus.count)) }
+        if path == Self.migDevice { sample.gpus[sample.gpus.count - 1].migDevices.append(MIGDevice()) }
         return nil
     }
 
@@ -39,6 +41,7 @@ struct GPUDocumentBuilder {
         case 1: isComplete = true
         case 2: take(value, path[1])
         case 3, 4: if path[1] == "gpu" { take(value, ofGPU: path[2...].joined(separator: "/")) }
+        case 5, 6: if path.starts(with: Self.migDevice) { take(value, ofMIG: path[4...].joined(separator: "/")) }
         default: break
         }
         path.removeLast()
@@ -67,11 +70,34 @@ struct GPUDocumentBuilder {
         switch name {
         case "product_name": sample.gpus[newest].productName = GPUValue.text(value)
         case "uuid": sample.gpus[newest].uuid = GPUValue.text(value)
-        case "utilization/gpu_util": sample.gpus[newest].utilization = GPUValue.percent(value)
+        case "utilization/gpu_util":
+            sample.gpus[newest].utilization = GPUValue.percent(value)
+            sample.gpus[newest].fault = GPUValue.fault(value)
         case "fb_memory_usage/total": sample.gpus[newest].memoryTotal = GPUValue.mebibytes(value)
         case "fb_memory_usage/used": sample.gpus[newest].memoryUsed = GPUValue.mebibytes(value)
         case "fb_memory_usage/free": sample.gpus[newest].memoryFree = GPUValue.mebibytes(value)
         case "mig_mode/current_mig": sample.gpus[newest].isMIG = value == "Enabled"
+        case "temperature/gpu_temp": sample.gpus[newest].temperature = GPUValue.celsius(value)
+        // Driver 535 renamed the element around it and 570 the value, of which it then has two kinds.
+        case "power_readings/power_draw", "gpu_power_readings/power_draw", "gpu_power_readings/average_power_draw":
+            sample.gpus[newest].power = GPUValue.watts(value)
+        case "gpu_power_readings/instant_power_draw":
+            sample.gpus[newest].power = sample.gpus[newest].power ?? GPUValue.watts(value)
+        default: break
+        }
+    }
+
+    private mutating func take(_ value: String, ofMIG name: String) {
+        let gpu = sample.gpus.count - 1
+        let newest = sample.gpus[gpu].migDevices.count - 1
+        switch name {
+        case "index": sample.gpus[gpu].migDevices[newest].index = GPUValue.count(value)
+        case "uuid": sample.gpus[gpu].migDevices[newest].uuid = GPUValue.text(value)
+        case "gpu_instance_id": sample.gpus[gpu].migDevices[newest].gpuInstance = GPUValue.count(value)
+        case "compute_instance_id": sample.gpus[gpu].migDevices[newest].computeInstance = GPUValue.count(value)
+        case "fb_memory_usage/total": sample.gpus[gpu].migDevices[newest].memoryTotal = GPUValue.mebibytes(value)
+        case "fb_memory_usage/used": sample.gpus[gpu].migDevices[newest].memoryUsed = GPUValue.mebibytes(value)
+        case "fb_memory_usage/free": sample.gpus[gpu].migDevices[newest].memoryFree = GPUValue.mebibytes(value)
         default: break
         }
     }

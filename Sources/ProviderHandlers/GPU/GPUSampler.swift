@@ -4,70 +4,75 @@ import Synchronization
 
 /// Samples the GPUs in the background, so that a request only ever reads memory.
 ///
-/// One run of nvidia-smi at a time, on Swift's pool, which it never blocks. It has to be stopped: until then the
-/// sampling keeps the sampler alive, though never the process.
+/// Either by NVML, from a child process that speaks by itself, or by running nvidia-smi, one run at a time; while NVML
+/// works, nvidia-smi runs only for the details. All on Swift's pool, which it never blocks. It has to be stopped: until
+/// then the sampling keeps the sampler alive, though never the process.
 public final class GPUSampler: Sendable {
     /// What a run may take over its limit before it counts as hanging: starting and reaping a child takes time too.
     private static let grace = Duration.milliseconds(500)
     /// However long a run takes, the next begins after this much, unless the interval is longer.
     private static let maxCourtesy = Duration.seconds(5)
+    /// Between two runs of nvidia-smi for the details alone, unless somebody wants to see them.
+    private static let detailInterval = Duration.seconds(30)
 
-    private struct Settings {
-        var reader: NvidiaSMI
-        var configuration: Configuration.GPU
-        /// Grows with each change.
-        var revision = 0
-        /// The pause between two runs, while there is one.
-        var pause: Task<Void, Never>?
-    }
-
-    private let settings: Mutex<Settings>
+    private let reader: NvidiaSMI
+    private let nvml: NVMLFeed?
+    private let amd: AMDGPU?
+    private let configuration: Configuration.GPU
+    /// What of the configuration may change: the busy rule reads it.
+    private let rule: Mutex<Configuration.GPU>
     private let logger: Logger
     private let hangLimit: Duration
     private let state: Mutex<SamplerState>
-    private let task = Mutex<Task<Void, Never>?>(nil)
+    private let tasks = Mutex<[Task<Void, Never>]>([])
     private let firstOutcome = DispatchSemaphore(value: 0)
+    private let pause = Pause()
 
-    public convenience init(reader: NvidiaSMI, configuration: Configuration.GPU, logger: Logger) {
-        self.init(reader: reader, configuration: configuration, logger: logger, hangLimit: reader.limit + Self.grace)
+    /// - Parameter nvml: nil to run nvidia-smi alone, for a process that wants to know once.
+    public convenience init(_ configuration: Configuration.GPU, nvml: NVMLFeed?, logger: Logger) {
+        self.init(
+            reader: NvidiaSMI(configuration), nvml: nvml, amd: AMDGPU(), configuration: configuration, logger: logger)
     }
 
-    /// - Parameter hangLimit: how long a run may take before it counts as hanging.
-    init(reader: NvidiaSMI, configuration: Configuration.GPU, logger: Logger, hangLimit: Duration) {
-        settings = Mutex(Settings(reader: reader, configuration: configuration))
+    /// - Parameter hangLimit: how long a run may take before it counts as hanging; nil for a little more than it may last.
+    init(
+        reader: NvidiaSMI, nvml: NVMLFeed? = nil, amd: AMDGPU? = nil, configuration: Configuration.GPU, logger: Logger,
+        hangLimit: Duration? = nil
+    ) {
+        self.reader = reader
+        self.nvml = configuration.source == .nvidiaSMI ? nil : nvml
+        // One named in the configuration is looked for alone.
+        self.amd = configuration.source == .auto && !reader.isPath ? amd : nil
+        self.configuration = configuration
+        rule = Mutex(configuration)
         self.logger = logger
-        self.hangLimit = hangLimit
+        self.hangLimit = hangLimit ?? reader.limit + Self.grace
+        var configuration = configuration
+        if nvml == nil { configuration.source = .nvidiaSMI }
         state = Mutex(SamplerState(configuration, isPath: reader.isPath))
     }
 
     /// Begins to sample; once per sampler.
     public func start() {
-        task.withLock { task in
-            guard task == nil else { return }
-            task = Task { await sampleUntilCancelled() }
+        tasks.withLock { tasks in
+            guard tasks.isEmpty else { return }
+            tasks.append(Task { await sampleUntilCancelled() })
+            guard let nvml else { return }
+            tasks.append(Task { await nvml.run { [self] word in take(word) } })
         }
     }
 
     /// Ends the sampling, and a run that is under way, without waiting for it.
-    public func stop() {
-        task.withLock { $0?.cancel() }
-        // The task would see to it, but the process may exit before it gets to.
-        settings.withLock { $0.reader }.stop()
-    }
-
-    /// Takes up another configuration, with a run at once unless one is under way.
     ///
-    /// The sampler stays the same one, so that what is known stays known and no second child is ever started beside
-    /// one that cannot be killed.
-    public func change(to configuration: Configuration.GPU) {
-        let (isPath, pause) = settings.withLock { settings in
-            settings.configuration = configuration
-            settings.reader = settings.reader.reading(configuration.nvidiaSMI)
-            settings.revision += 1
-            return (settings.reader.isPath, settings.pause)
+    /// - Parameter limit: how long to block until an nvidia-smi that is just being started can be killed; for a process
+    ///   that exits next, which would leave it behind. NVML's process ends by itself.
+    public func stop(waitingForStart limit: Duration = .zero) {
+        tasks.withLock { tasks in
+            for task in tasks { task.cancel() }
         }
-        note { $0.change(to: configuration, isPath: isPath) }
-        pause?.cancel()
+        // The tasks would see to it, but the process may exit before they get to.
+        nvml?.stop()
+        reader.stop(waitingForStart: limit)
     }
 
     /// Blocks the calling thread until something has come of the first run, or `timeout` is over.
@@ -84,18 +89,29 @@ public final class GPUSampler: Sendable {
         state.withLock { $0.status(at: .now) }
     }
 
-    /// Whether the GPUs' load keeps requests out now.
-    public var verdict: BusyVerdict {
-        BusyRule.verdict(status, settings.withLock { $0.configuration })
+    /// The verdict now, and the number of the sample that it is on.
+    public var reading: Admission.Reading {
+        let (status, sample) = state.withLock { ($0.status(at: .now), $0.samples) }
+        let isKnown = if case .known = status { true } else { false }
+        return (BusyRule.verdict(status, rule.withLock { $0 }), isKnown ? sample : nil)
     }
 
-    /// How far the sampling has come, for whoever watches that it goes on.
+    /// Takes up another threshold and policy. What is read and how stays as it is until a restart.
+    public func change(to configuration: Configuration.GPU) {
+        rule.withLock { $0 = configuration }
+    }
+
+    /// How far the runs of nvidia-smi have come, for whoever watches that they go on.
     public var progress: Liveness.Sampling {
-        let maxPause = max(settings.withLock { $0.configuration.sampleInterval }, Self.maxCourtesy)
+        let maxPause = max(configuration.sampleInterval, Self.detailInterval)
         return state.withLock { state in
-            Liveness.Sampling(
-                steps: state.steps, due: state.nextStep(hangLimit: hangLimit, maxPause: maxPause))
+            Liveness.Sampling(steps: state.steps, due: state.nextStep(hangLimit: hangLimit, maxPause: maxPause))
         }
+    }
+
+    /// Asks for details of this moment, which will be there soon; waits for nothing.
+    public func refresh() {
+        pause.cut()
     }
 
     /// The time between two runs: the interval, but nine times the last run if longer, so that nvidia-smi, which is slow
@@ -106,55 +122,58 @@ public final class GPUSampler: Sendable {
 
     private func sampleUntilCancelled() async {
         while !Task.isCancelled {
-            let (reader, configuration, revision) = settings.withLock { ($0.reader, $0.configuration, $0.revision) }
             let started = ContinuousClock.now
             let run = state.withLock { $0.begin(at: started) }
             let watchdog = Task { await watch(run) }
             let result: Result<GPUSample, NvidiaSMIError>
             do throws(NvidiaSMIError) {
-                result = .success(try await reader.read())
+                result = .success(try await read())
             } catch {
                 result = .failure(error)
             }
             watchdog.cancel()
             // What comes of a run that stop() has ended says nothing about the GPUs.
             guard !Task.isCancelled else { return }
-            note { $0.end(result, at: .now) }
-            let pause = Self.pause(afterRunOf: ContinuousClock.now - started, interval: configuration.sampleInterval)
-            await wait(for: pause, unlessChangedSince: revision)
+            note { [$0.end(result, at: .now)].compactMap(\.self) }
+            let shortest = Self.pause(
+                afterRunOf: ContinuousClock.now - started, interval: configuration.sampleInterval)
+            let isForDetails = state.withLock { $0.needsOnlyDetails(at: .now) }
+            await pause.wait(shortest, longest: isForDetails ? max(shortest, Self.detailInterval) : shortest)
         }
     }
 
-    /// A pause that a change of the configuration or the end of the sampling ends early.
-    private func wait(for time: Duration, unlessChangedSince revision: Int) async {
-        let pause = Task { _ = try? await Task.sleep(for: time) }
-        let isChanged = settings.withLock { settings in
-            settings.pause = pause
-            return settings.revision != revision
+    /// The NVIDIA GPUs; those of AMD only where there are none, since beside one they mostly are a part of the processor
+    /// that draws the screen.
+    private func read() async throws(NvidiaSMIError) -> GPUSample {
+        do throws(NvidiaSMIError) {
+            return try await reader.read()
+        } catch {
+            guard case .missing = error, let sample = await amd?.read() else { throw error }
+            return sample
         }
-        if isChanged { pause.cancel() }
-        await withTaskCancellationHandler {
-            await pause.value
-        } onCancel: {
-            pause.cancel()
-        }
+    }
+
+    private func take(_ word: NVMLWord) {
+        note { $0.take(word, at: .now) }
+        // nvidia-smi takes over at once.
+        if !state.withLock({ $0.needsOnlyDetails(at: .now) }) { pause.cut() }
     }
 
     /// Speaks up when a run is not over in time, which only one whose child cannot be killed is not.
     private func watch(_ run: Int) async {
         guard (try? await Task.sleep(for: hangLimit)) != nil else { return }
-        note { $0.hang(run: run, at: .now) }
+        note { [$0.hang(run: run, at: .now)].compactMap(\.self) }
     }
 
-    private func note(_ change: (inout SamplerState) -> SamplerState.Announcement?) {
-        let (announcement, isFirst) = state.withLock { state in
+    private func note(_ change: (inout SamplerState) -> [SamplerState.Announcement]) {
+        let (announcements, isFirst) = state.withLock { state in
             let isFirst = state.isFirst
             return (change(&state), isFirst && !state.isFirst)
         }
-        if let announcement {
+        for announcement in announcements {
             logger.log(level: announcement.isProblem ? .warning : .info, "\(announcement.text)")
         }
-        // After the line: whoever waits says next that all is ready.
+        // After the lines: whoever waits says next that all is ready.
         if isFirst { firstOutcome.signal() }
     }
 }

@@ -22,6 +22,29 @@ enum GPUValue {
         integerPart(text, unit: "MiB", limit: maxMebibytes)
     }
 
+    /// `40 C`
+    static func celsius(_ text: String) -> Int? {
+        integerPart(text, unit: "C", limit: 1000)
+    }
+
+    /// Of `26.84 W` the integer part.
+    static func watts(_ text: String) -> Int? {
+        integerPart(text, unit: "W", limit: 100_000)
+    }
+
+    /// The words that stand in place of a utilization when the GPU itself is in trouble; nil for anything else.
+    ///
+    /// N/A is no trouble: it is what a GPU says that has no such counter.
+    static func fault(_ text: String) -> String? {
+        let words = text.filter { $0 != "[" && $0 != "]" }
+        return faults.contains(words) ? words : nil
+    }
+
+    /// nvidia-smi's words for NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED and NVML_ERROR_UNKNOWN.
+    private static let faults: Set<String> = [
+        "GPU is lost", "GPU requires reset", "Unknown Error", "ERR!",
+    ]
+
     static func count(_ text: String) -> Int? {
         integerPart(text, unit: "", limit: Int.max)
     }

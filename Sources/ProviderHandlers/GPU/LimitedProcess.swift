@@ -41,22 +41,11 @@ final class LimitedProcess: Sendable {
         var ending: Ending
     }
 
-    private struct State {
-        /// The child that runs, also its process group; nil once it may have been reaped.
-        var child: pid_t?
-        var isStopped = false
-    }
-
     let limits: Limits
-    private let state = Mutex(State())
-
-    /// Whoever started us may have left SIGCHLD ignored, and then how a child ended cannot be learnt (wait(2), NOTES).
-    /// Once, before the first child: swift-subprocess sets a handler of its own on kernels before 5.4.
-    private static let restoredChildSignal: Void = { signal(SIGCHLD, SIG_DFL) }()
+    private let child = RunningChild()
 
     init(limits: Limits) {
         self.limits = limits
-        Self.restoredChildSignal
     }
 
     /// Runs the program and returns when it has ended, which one that survives SIGKILL never does.
@@ -64,27 +53,21 @@ final class LimitedProcess: Sendable {
     /// A program that ends leaving a descendant with its output open is not waited for any longer. Cancelling the task
     /// ends the child early.
     ///
-    /// - Throws: when it cannot be started.
+    /// - Throws: when it cannot be started, or must not be after `stop`.
     func run(_ path: String, arguments: [String], environment: [String: String]) async throws -> Result {
+        guard child.prepare() else { throw CancellationError() }
+        defer { child.end() }
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: limits.termination)
         ]
-        var variables: [Environment.Key: String] = [:]
-        for (name, value) in environment { variables[Environment.Key(stringLiteral: name)] = value }
         let result = try await Subprocess.run(
-            .path(Self.filePath(path)), arguments: Arguments(arguments), environment: .custom(variables),
+            .path(filePath(path)), arguments: Arguments(arguments), environment: Environment(exactly: environment),
             platformOptions: options, input: .none, output: .sequence, error: .sequence
         ) { execution in
-            let isStopped = state.withLock { state in
-                state.child = execution.processIdentifier.value
-                return state.isStopped
-            }
-            // It is reaped after this closure: until then its number is no other's.
-            defer { state.withLock { $0.child = nil } }
-            // stop() may have come while it was being started.
-            if isStopped { kill() }
+            child.begin(execution.processIdentifier.value)
+            defer { child.end() }
             return await watch(execution)
         }
         let watched = result.closureResult
@@ -93,18 +76,9 @@ final class LimitedProcess: Sendable {
             isTimedOut: watched.isTimedOut, ending: Ending(result.terminationStatus))
     }
 
-    /// Kills the child that runs, if any, and every later one, without waiting for it to be gone.
-    func stop() {
-        state.withLock { $0.isStopped = true }
-        kill()
-    }
-
-    /// Sends SIGKILL to the child and what it has started.
-    private func kill() {
-        state.withLock { state in
-            guard let child = state.child else { return }
-            _ = Glibc.kill(-child, SIGKILL)
-        }
+    /// As `RunningChild.stop`.
+    func stop(waitingForStart limit: Duration = .zero) {
+        child.stop(waitingForStart: limit)
     }
 
     private typealias Watched = (output: [UInt8], errorOutput: [UInt8], isTooMuch: Bool, isTimedOut: Bool)
@@ -120,7 +94,7 @@ final class LimitedProcess: Sendable {
         ])
         let isTimedOut = ContinuousClock.now - started >= limits.run
         // What the child had started may have ignored the SIGTERM that ended the child.
-        if isTimedOut { kill() }
+        if isTimedOut { child.kill() }
         let (bytes, isTooMuch) = await output
         let (errorBytes, isTooMuchError) = await errorOutput
         return (bytes, errorBytes, isTooMuch || isTooMuchError, isTimedOut)
@@ -135,7 +109,7 @@ final class LimitedProcess: Sendable {
                 total += buffer.count
                 bytes.append(buffer.bytes.extracting(first: keep - bytes.count))
                 guard total <= limits.outputBytes else {
-                    kill()
+                    child.kill()
                     return (bytes, true)
                 }
             }
@@ -144,19 +118,28 @@ final class LimitedProcess: Sendable {
         }
         return (bytes, false)
     }
-
-    /// Makes a path of a type that belongs to swift-system, without a dependency on it for this one call.
-    private static func filePath<Path: ExpressibleByStringLiteral>(_ path: Path.StringLiteralType) -> Path {
-        Path(stringLiteral: path)
-    }
 }
 
 extension LimitedProcess.Ending {
-    fileprivate init(_ status: TerminationStatus) {
+    init(_ status: TerminationStatus) {
         self =
             switch status {
             case .exited(let code): .exited(code)
             case .signaled(let signal): .signaled(signal)
             }
+    }
+}
+
+/// Makes a path of a type that belongs to swift-system, without a dependency on it for this one call.
+func filePath<Path: ExpressibleByStringLiteral>(_ path: Path.StringLiteralType) -> Path {
+    Path(stringLiteral: path)
+}
+
+extension Environment {
+    /// These variables and no others.
+    init(exactly variables: [String: String]) {
+        var custom: [Environment.Key: String] = [:]
+        for (name, value) in variables { custom[Environment.Key(stringLiteral: name)] = value }
+        self = .custom(custom)
     }
 }

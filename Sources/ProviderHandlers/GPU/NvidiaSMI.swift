@@ -1,6 +1,6 @@
 /// Reads the GPUs by running `nvidia-smi -x -q`.
 public struct NvidiaSMI: Sendable {
-    private var program: String
+    private let program: String
     private let environment: [String: String]
     private let child: LimitedProcess
 
@@ -13,16 +13,8 @@ public struct NvidiaSMI: Sendable {
     ///   - limits: shorter ones let a test be quick.
     init(_ configuration: Configuration.GPU, environment: [String: String], limits: LimitedProcess.Limits) {
         program = configuration.nvidiaSMI
-        // Ours holds the API key, which is nobody else's business.
-        self.environment = environment.filter { !$0.key.hasPrefix("PROVIDER_") }
+        self.environment = Program.forOthers(environment)
         child = LimitedProcess(limits: limits)
-    }
-
-    /// The same for another program; never more than one child of both.
-    func reading(_ program: String) -> NvidiaSMI {
-        var reader = self
-        reader.program = program
-        return reader
     }
 
     /// Whether the configuration names a place rather than a name; a program that is missing there is an error.
@@ -51,9 +43,9 @@ public struct NvidiaSMI: Sendable {
         return try sample(result)
     }
 
-    /// Ends a run that is under way, and any later one, without waiting for it.
-    func stop() {
-        child.stop()
+    /// Ends a run that is under way and lets no other begin; as `RunningChild.stop`.
+    func stop(waitingForStart limit: Duration = .zero) {
+        child.stop(waitingForStart: limit)
     }
 
     private func sample(_ result: LimitedProcess.Result) throws(NvidiaSMIError) -> GPUSample {

@@ -1,4 +1,7 @@
 /// What the sampler knows; a value, so that every transition can be tested without a clock.
+///
+/// With `gpu.source: auto` the newest word counts: NVML's while it speaks; when it is in trouble, that of a run of
+/// nvidia-smi that began since.
 struct SamplerState {
     /// A line for the log.
     struct Announcement: Equatable {
@@ -6,52 +9,51 @@ struct SamplerState {
         var text: String
     }
 
-    private enum Outcome {
-        case none
-        case absent
-        case sample(at: ContinuousClock.Instant)
-        case failure(String)
-    }
-
-    private var configuration: Configuration.GPU
-    private var isPath: Bool
-    private var outcome = Outcome.none
-    /// What the last run told, if it told anything, of all GPUs.
-    private var newest: (sample: GPUSample, time: ContinuousClock.Instant)?
-    /// The last sample there was, narrowed to the selected GPUs.
-    private var lastSample: GPUSample?
-    /// Once nvidia-smi has been there, its absence is a failure.
-    private var hasBeenThere = false
+    private let source: Configuration.GPUSource
+    private let maxAge: Duration
+    private var judge: GPUJudge
+    private var nvidiaSMI: NvidiaSMIState
+    private var nvml = NVMLState()
     private var announced: Announcement?
-    private var runStarted: ContinuousClock.Instant?
-    private var runs = 0
-    private var isHanging = false
-    /// Whether the run under way is of a program that is not the configured one any more.
-    private var isOutdated = false
-    /// Runs begun, ended and found to hang.
-    private(set) var steps: UInt64 = 0
+    private var announcedSource: Announcement?
+    /// Counts the samples that the status was of: two readings with the same number are of one sample.
+    private(set) var samples: UInt64 = 0
 
     /// - Parameter isPath: whether the configuration names the place of nvidia-smi.
     init(_ configuration: Configuration.GPU, isPath: Bool) {
-        self.configuration = configuration
-        self.isPath = isPath
+        source = configuration.source
+        maxAge = configuration.maxSampleAge
+        judge = GPUJudge(devices: configuration.devices)
+        nvidiaSMI = NvidiaSMIState(isPath: isPath, maxAge: configuration.maxSampleAge)
     }
 
-    /// Whether nothing has come of any run yet.
+    /// Whether it cannot be told yet how the GPUs are.
     var isFirst: Bool {
-        if case .none = outcome { true } else { false }
+        if source == .nvidiaSMI { return nvidiaSMI.isOpen }
+        if source == .nvml || nvml.last != nil { return nvml.isOpen }
+        // No nvidia-smi, or one that fails, says little as long as NVML may still answer.
+        return nvidiaSMI.isOpen || nvml.isOpen && !nvidiaSMI.isKnown
     }
 
-    /// Notes that a run begins.
+    /// Whether the load is known without nvidia-smi, which then only tells details.
+    func needsOnlyDetails(at now: ContinuousClock.Instant) -> Bool {
+        source != .nvidiaSMI && nvml.fresh(at: now) != nil
+    }
+
+    /// Runs of nvidia-smi begun, ended and found to hang.
+    var steps: UInt64 { nvidiaSMI.steps }
+
+    /// How long until the next of them at the latest: the end of the run, or the beginning of the next; nil when it may
+    /// take for ever, as the end of a run that hangs.
+    func nextStep(hangLimit: Duration, maxPause: Duration) -> Duration? {
+        nvidiaSMI.nextStep(hangLimit: hangLimit, maxPause: maxPause)
+    }
+
+    /// Notes that a run of nvidia-smi begins.
     ///
-    /// - Returns: its number, for `end` and `hang`.
+    /// - Returns: its number, for `hang`.
     mutating func begin(at now: ContinuousClock.Instant) -> Int {
-        runStarted = now
-        isHanging = false
-        isOutdated = false
-        runs += 1
-        steps += 1
-        return runs
+        nvidiaSMI.begin(at: now)
     }
 
     /// Notes what came of a run.
@@ -60,96 +62,85 @@ struct SamplerState {
     mutating func end(
         _ result: Result<GPUSample, NvidiaSMIError>, at now: ContinuousClock.Instant
     ) -> Announcement? {
-        runStarted = nil
-        isHanging = false
-        steps += 1
-        return isOutdated ? nil : take(result, at: now)
+        var result = result
+        if case .success(let sample) = result, sample.origin == .amdgpu, nvml.last != nil {
+            result = .failure(.missing(program: "nvidia-smi", reason: "not found"))
+        }
+        nvidiaSMI.end(result, &judge, at: now)
+        if nvidiaSMI.isKnown && source != .nvml && !needsOnlyDetails(at: now) { samples += 1 }
+        return announce(at: now)
     }
 
     /// Notes that a run hangs; nothing when it is over by now.
     mutating func hang(run: Int, at now: ContinuousClock.Instant) -> Announcement? {
-        guard run == runs && runStarted != nil else { return nil }
-        isHanging = true
-        steps += 1
-        return take(.failure(.unkillable), at: now)
+        nvidiaSMI.hang(run: run, at: now) ? announce(at: now) : nil
     }
 
-    /// Takes up another configuration. What is known stays known until the next run ends, narrowed to the GPUs that
-    /// are selected now.
-    ///
-    /// - Returns: what to log.
-    mutating func change(to configuration: Configuration.GPU, isPath: Bool) -> Announcement? {
-        let isOtherProgram = configuration.nvidiaSMI != self.configuration.nvidiaSMI
-        let isOtherSelection = configuration.devices != self.configuration.devices
-        self.configuration = configuration
-        self.isPath = isPath
-        if isOtherProgram {
-            hasBeenThere = false
-            isOutdated = true
-        }
-        guard isOtherSelection, let newest else { return nil }
-        return select(from: newest.sample, taken: newest.time)
-    }
-
-    /// How long until the next step at the latest: the end of the run, or the beginning of the next; nil when it may
-    /// take for ever, as the end of a run that hangs.
-    func nextStep(hangLimit: Duration, maxPause: Duration) -> Duration? {
-        if isHanging { return nil }
-        return runStarted == nil ? maxPause : hangLimit
+    /// Notes a word of NVML's.
+    mutating func take(_ word: NVMLWord, at now: ContinuousClock.Instant) -> [Announcement] {
+        if case .sample = word { nvidiaSMI.forgetAMD() }
+        nvml.take(word, &judge, details: nvidiaSMI.last, at: now)
+        if case .sample = word { samples += 1 }
+        return [announceSource(), announce(at: now)].compactMap(\.self)
     }
 
     /// The state at `now`: a sample grows old without anybody doing anything.
     func status(at now: ContinuousClock.Instant) -> GPUStatus {
-        switch outcome {
-        case .none: return .unknown(reason: "nvidia-smi has not answered yet", last: nil)
-        case .absent: return .absent
-        case .failure(let reason): return .unknown(reason: reason, last: lastSample)
-        case .sample(let time):
-            if let lastSample, now - time <= configuration.maxSampleAge { return .known(lastSample) }
-            var reason = "the newest GPU sample is \(Int((now - time).inSeconds)) s old"
-            if let runStarted { reason += ", nvidia-smi has been running for \(Int((now - runStarted).inSeconds)) s" }
-            return .unknown(reason: reason, last: lastSample)
+        if source == .nvidiaSMI { return nvidiaSMI.status(at: now) }
+        if let fresh = nvml.fresh(at: now) { return .known(fresh.selected) }
+        let isAlone = source == .nvml
+        if let reason = nvml.absence {
+            return isAlone ? .unknown(reason: "NVML: \(reason)", last: nil) : nvidiaSMI.status(at: now)
         }
-    }
-
-    private mutating func take(
-        _ result: Result<GPUSample, NvidiaSMIError>, at now: ContinuousClock.Instant
-    ) -> Announcement? {
-        switch result {
-        case .failure(.missing(let program, let reason)) where !isPath && !hasBeenThere:
-            outcome = .absent
-            return announce(false, "no GPU: \(program): \(reason)")
-        case .failure(let error):
-            if case .missing = error {} else { hasBeenThere = true }
-            newest = nil
-            return fail("\(error)")
-        case .success(let sample):
-            hasBeenThere = true
-            newest = (sample, now)
-            return select(from: sample, taken: now)
+        guard !nvml.isOpen else {
+            if !isAlone && nvidiaSMI.absence == nil && !nvidiaSMI.isOpen { return nvidiaSMI.status(at: now) }
+            return .unknown(reason: "NVML has not answered yet", last: nil)
         }
-    }
-
-    private mutating func select(from sample: GPUSample, taken time: ContinuousClock.Instant) -> Announcement? {
-        let (selected, absent) = sample.selecting(configuration.devices)
-        lastSample = selected
-        guard absent.isEmpty else {
-            let names = absent.map { "\"\($0)\"" }.joined(separator: ", ")
-            return fail("gpu.devices: \(names) is not among the \(sample.gpus.count) GPUs that nvidia-smi lists")
+        let trouble = nvml.trouble
+        // Only what nvidia-smi has looked at since tells more than NVML has.
+        let since = trouble?.isVerdict == true ? trouble?.time : nvml.last?.time
+        let isNewer = nvidiaSMI.asOf.map { asOf in since.map { asOf > $0 } ?? true } ?? false
+        if !isAlone && isNewer && nvidiaSMI.absence == nil { return nvidiaSMI.status(at: now) }
+        let last = nvml.last
+        if trouble?.isVerdict != true, let last, last.judged.problem == nil, now - last.time <= maxAge {
+            return .known(last.judged.selected)
         }
-        outcome = .sample(at: time)
-        return announce(false, selected.summary(of: sample))
+        let reason = trouble?.reason ?? "NVML is silent"
+        return .unknown(reason: reason, last: last?.judged.selected ?? nvidiaSMI.last?.judged.selected)
     }
 
-    private mutating func fail(_ reason: String) -> Announcement? {
-        outcome = .failure(reason)
-        return announce(true, "GPU state unknown: \(reason)")
-    }
-
-    private mutating func announce(_ isProblem: Bool, _ text: String) -> Announcement? {
-        let announcement = Announcement(isProblem: isProblem, text: text)
+    private mutating func announce(at now: ContinuousClock.Instant) -> Announcement? {
+        let announcement: Announcement
+        switch status(at: now) {
+        case .absent:
+            announcement = Announcement(isProblem: false, text: "no GPU: \(nvidiaSMI.absence ?? "")")
+        case .unknown where isFirst: return nil
+        case .unknown(let reason, _):
+            announcement = Announcement(isProblem: true, text: "GPU state unknown: \(reason)")
+        case .known(let sample):
+            let all = nvml.fresh(at: now)?.all ?? nvidiaSMI.last?.judged.all ?? sample
+            announcement = Announcement(isProblem: false, text: sample.summary(of: all))
+        }
         guard announcement != announced else { return nil }
         announced = announcement
+        return announcement
+    }
+
+    /// Says when the GPUs are read through NVML, and when they no longer are.
+    private mutating func announceSource() -> Announcement? {
+        let announcement: Announcement
+        if let trouble = nvml.trouble {
+            // NVML does work: what it says of a GPU is said with the state.
+            if trouble.isVerdict { return nil }
+            let rest = source == .nvml ? "" : "; nvidia-smi takes over"
+            announcement = Announcement(isProblem: true, text: trouble.reason + rest)
+        } else if let reason = nvml.absence {
+            announcement = Announcement(isProblem: false, text: "GPUs are not read through NVML: \(reason)")
+        } else {
+            announcement = Announcement(isProblem: false, text: "GPUs are read through NVML")
+        }
+        guard announcement != announcedSource else { return nil }
+        announcedSource = announcement
         return announcement
     }
 }

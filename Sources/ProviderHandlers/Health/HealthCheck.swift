@@ -18,6 +18,7 @@ public final class HealthCheck: Sendable {
 
     private let collector: ReportCollector
     private let gpu: @Sendable () -> GPUStatus
+    private let willCollect: @Sendable () -> Void
     private let inFlight: @Sendable () -> Int
     private let freshness: Duration
     private let maxAge: Duration
@@ -25,13 +26,16 @@ public final class HealthCheck: Sendable {
     private let collection = DispatchGroup()
 
     /// - Parameters:
-    ///   - gpu: the newest GPU state.
+    ///   - gpu: the newest GPU state; must not wait.
+    ///   - willCollect: called ahead of a collection, so that what it sets off is seen in the next one, if not in this.
     ///   - inFlight: completions that run.
     public convenience init(
         collector: ReportCollector, gpu: @escaping @Sendable () -> GPUStatus,
-        inFlight: @escaping @Sendable () -> Int
+        willCollect: @escaping @Sendable () -> Void = {}, inFlight: @escaping @Sendable () -> Int
     ) {
-        self.init(collector: collector, gpu: gpu, inFlight: inFlight, freshness: .seconds(1), maxAge: .seconds(5))
+        self.init(
+            collector: collector, gpu: gpu, willCollect: willCollect, inFlight: inFlight, freshness: .seconds(1),
+            maxAge: .seconds(5))
     }
 
     /// - Parameters:
@@ -39,10 +43,12 @@ public final class HealthCheck: Sendable {
     ///   - maxAge: one older than this is not answered any more, even while the next is being collected.
     init(
         collector: ReportCollector, gpu: @escaping @Sendable () -> GPUStatus,
-        inFlight: @escaping @Sendable () -> Int, freshness: Duration, maxAge: Duration
+        willCollect: @escaping @Sendable () -> Void = {}, inFlight: @escaping @Sendable () -> Int,
+        freshness: Duration, maxAge: Duration
     ) {
         self.collector = collector
         self.gpu = gpu
+        self.willCollect = willCollect
         self.inFlight = inFlight
         self.freshness = freshness
         self.maxAge = maxAge
@@ -89,6 +95,7 @@ public final class HealthCheck: Sendable {
     }
 
     private func collect() -> Answer {
+        willCollect()
         let answer = Self.answer(collector.collect(gpu, inFlight: inFlight()))
         state.withLock { state in
             state.last = (answer, .now)

@@ -1,7 +1,8 @@
 public import Logging
+import Synchronization
 
 /// One report from beginning to end: collect, deliver, say how it went.
-public struct Reporter: Sendable {
+public final class Reporter: Sendable {
     /// How a run ended; the raw value is the exit status, named as in sysexits(3).
     public enum Outcome: Int32, Sendable {
         case delivered = 0
@@ -18,6 +19,13 @@ public struct Reporter: Sendable {
     private let collector: ReportCollector
     private let delivery: ReportDelivery
     private let logger: Logger
+    /// Reads the GPUs while a report is collected.
+    private let sampling = Mutex(Sampling())
+
+    private struct Sampling {
+        var sampler: GPUSampler?
+        var isStopped = false
+    }
 
     public init(_ configuration: Configuration, logger: Logger) {
         self.configuration = configuration
@@ -54,11 +62,27 @@ public struct Reporter: Sendable {
         }
     }
 
+    /// Ends nvidia-smi, if it runs, and lets no other be started; from any thread, for a process that is about to end.
+    ///
+    /// Blocks, for a second at most, while one is just being started.
+    public func stop() {
+        let sampler = sampling.withLock { sampling in
+            sampling.isStopped = true
+            return sampling.sampler
+        }
+        sampler?.stop(waitingForStart: .seconds(1))
+    }
+
     private func collect() -> HealthReport {
         let started = ContinuousClock.now
-        let sampler = GPUSampler(
-            reader: NvidiaSMI(configuration.gpu), configuration: configuration.gpu, logger: logger)
-        sampler.start()
+        // One document of nvidia-smi has all that is reported: NVML would have to be initialized for as much.
+        let sampler = GPUSampler(configuration.gpu, nvml: nil, logger: logger)
+        // Known to `stop` before anything is started.
+        let isStopped = sampling.withLock { sampling in
+            sampling.sampler = sampler
+            return sampling.isStopped
+        }
+        if !isStopped { sampler.start() }
         defer { sampler.stop() }
         // The engine is asked while nvidia-smi runs. No completion runs in this process, so none is in flight.
         return collector.collect(

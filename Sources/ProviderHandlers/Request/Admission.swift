@@ -4,27 +4,36 @@ import Synchronization
 ///
 /// Check and count are one step under one lock, so that two requests at the same moment cannot both take the last place.
 public final class Admission: Sendable {
+    /// The verdict on a GPU sample, and the sample's number; nil where there is none, as on a machine without GPUs.
+    public typealias Reading = (verdict: BusyVerdict, sample: UInt64?)
+
     private struct State {
         var nextID: UInt64 = 0
         var inFlight: [UInt64: Cancellation] = [:]
         var isClosed = false
         var limit: Int
+        var perSample: Int
+        /// The newest sample that let a completion in, and how many it did.
+        var sample: UInt64?
+        var admitted = 0
     }
 
     private let state: Mutex<State>
-    private let gpu: @Sendable () -> BusyVerdict
+    private let gpu: @Sendable () -> Reading
 
     /// - Parameters:
     ///   - limit: completions that may run at once.
+    ///   - perSample: completions that one GPU sample lets in, since it shows nothing of those that came after it; 0 is no
+    ///     limit.
     ///   - gpu: the verdict on the newest sample; called for every request, so it must be cheap.
-    public init(limit: Int, gpu: @escaping @Sendable () -> BusyVerdict) {
-        state = Mutex(State(limit: limit))
+    public init(limit: Int, perSample: Int, gpu: @escaping @Sendable () -> Reading) {
+        state = Mutex(State(limit: limit, perSample: perSample))
         self.gpu = gpu
     }
 
-    /// Changes how many may run at once. Those that run go on, also when they are more.
-    public func change(limit: Int) {
-        state.withLock { $0.limit = limit }
+    /// Changes how many may run at once, and how many a sample lets in. Those that run go on, also when they are more.
+    public func change(limit: Int, perSample: Int) {
+        state.withLock { ($0.limit, $0.perSample) = (limit, perSample) }
     }
 
     public var inFlight: Int {
@@ -35,9 +44,15 @@ public final class Admission: Sendable {
     ///
     /// - Throws: the refusal when there is none; or what `body` throws.
     func withPlace<Result>(_ body: (Cancellation) throws(Interrupted) -> Result) throws(Interrupted) -> Result {
-        let verdict = gpu()
+        let reading = gpu()
         let admitted: Swift.Result<(id: UInt64, cancellation: Cancellation), Refusal> = state.withLock { state in
-            if let refusal = Self.refusal(verdict, state) { return .failure(refusal) }
+            if let refusal = Self.refusal(reading, state) { return .failure(refusal) }
+            if let sample = reading.sample {
+                // Of two requests the one with the older reading may come second.
+                let isNew = state.sample.map { sample > $0 } ?? true
+                state.sample = isNew ? sample : state.sample
+                state.admitted = isNew ? 1 : state.admitted + 1
+            }
             let cancellation = Cancellation()
             // The time to drain passed between the accept and here.
             if state.isClosed { cancellation.cancel(.shutdown) }
@@ -55,8 +70,8 @@ public final class Admission: Sendable {
 
     /// What the next completion would be told; nil when it would be let in.
     var refusal: Refusal? {
-        let verdict = gpu()
-        return state.withLock { Self.refusal(verdict, $0) }
+        let reading = gpu()
+        return state.withLock { Self.refusal(reading, $0) }
     }
 
     /// Cuts every completion that runs and every one that still starts.
@@ -68,15 +83,23 @@ public final class Admission: Sendable {
         for cancellation in running { cancellation.cancel(.shutdown) }
     }
 
-    private static func refusal(_ verdict: BusyVerdict, _ state: State) -> Refusal? {
+    private static func refusal(_ reading: Reading, _ state: borrowing State) -> Refusal? {
         let inFlight = state.inFlight.count
-        return switch verdict {
-        case .busy: .gpuBusy
-        case .unknown: .gpuUnknown
+        switch reading.verdict {
+        case .busy: return .gpuBusy
+        case .unknown: return .gpuUnknown
         // No GPU tells its utilization: what we know of its load is what we put on it ourselves.
-        case .unreadable where inFlight > 0: .gpuBusy
-        case .idle, .unreadable: inFlight < state.limit ? nil : .tooManyInFlight(limit: state.limit)
+        case .unreadable where inFlight > 0: return .gpuBusy
+        case .idle, .unreadable:
+            guard inFlight < state.limit else { return .tooManyInFlight(limit: state.limit) }
+            return isUsedUp(reading.sample, state) ? .gpuBusy : nil
         }
+    }
+
+    /// Whether the sample has let in as many as it may.
+    private static func isUsedUp(_ sample: UInt64?, _ state: borrowing State) -> Bool {
+        guard state.perSample > 0, let sample, let newest = state.sample, sample <= newest else { return false }
+        return state.admitted >= state.perSample
     }
 }
 

@@ -5,7 +5,10 @@ extension Duration {
     }
 
     /// For poll(2) and its like: never 0 for a rest that is not over, which would spin.
-    public var pollMilliseconds: CInt { CInt(clamping: milliseconds + 1) }
+    ///
+    /// Never negative either, which poll takes for "no limit": a rest that was to be computed a moment ago may be over by
+    /// now, by as long as the thread did not get to run in between.
+    public var pollMilliseconds: CInt { self > .zero ? CInt(clamping: milliseconds + 1) : 0 }
 
     /// Seconds with their fraction, for texts and JSON.
     var inSeconds: Double {

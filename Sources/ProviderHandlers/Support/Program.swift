@@ -2,17 +2,14 @@ import Glibc
 
 /// What a program of ours needs of the process it is.
 public enum Program {
-    /// The environment at this moment, without the proxies' variables: libcurl reads those by itself, and they may hold a
-    /// password that no child of ours is to see.
+    /// The environment at this moment.
     public static var environment: [String: String] {
         var result: [String: String] = [:]
         var entry = unsafe environ
         while let text = unsafe entry.pointee {
             let parts = unsafe String(cString: text)
                 .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts.count == 2 && !parts[0].lowercased().hasSuffix("_proxy") {
-                result[String(parts[0])] = String(parts[1])
-            }
+            if parts.count == 2 { result[String(parts[0])] = String(parts[1]) }
             unsafe entry += 1
         }
         return result
@@ -25,6 +22,12 @@ public enum Program {
         var limit = rlimit(rlim_cur: 0, rlim_max: 0)
         // Lowering is always allowed (setrlimit(2)).
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
+    }
+
+    /// What of an environment of ours a child gets. Ours holds the API key, and the proxies' variables may hold a password,
+    /// which are nobody else's business.
+    static func forOthers(_ environment: [String: String]) -> [String: String] {
+        environment.filter { !$0.key.hasPrefix("PROVIDER_") && !$0.key.lowercased().hasSuffix("_proxy") }
     }
 
     /// Says on standard error why the program ends, as `program: message`.

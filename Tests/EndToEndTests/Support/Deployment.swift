@@ -13,6 +13,8 @@ final class Deployment: Sendable {
     let nginx: NginxServer
     /// Nil on a machine without nvidia-smi.
     let gpu: FakeGPU?
+    /// Kept: its directory holds the library, which every new child of the worker's loads.
+    private let nvml: FakeNVML?
     let socket: String
     private let directory: TemporaryDirectory
 
@@ -26,11 +28,12 @@ final class Deployment: Sendable {
     ///     a variable away.
     ///   - configuration: contents of the worker's configuration file.
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
+    ///   - nvml: the library in place of NVIDIA's, which is then asked before nvidia-smi.
     ///   - workerCommand: what is to run the worker, with its command line behind it; it has to become the worker.
     ///   - limitsClients, nginxReplacements: as `NginxServer` takes them.
     init(
         forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
-        gpu state: FakeGPU.State? = nil,
+        gpu state: FakeGPU.State? = nil, nvml: FakeNVML? = nil,
         workerCommand: [String] = [], limitsClients: Bool = false, nginxReplacements: [(String, String)] = [],
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
@@ -41,8 +44,10 @@ final class Deployment: Sendable {
         directory = try TemporaryDirectory()
         socket = directory.path + "/fcgi.sock"
         gpu = try state.map { try FakeGPU($0) }
+        self.nvml = nvml
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
         environment["PROVIDER_SERVER_SOCKET"] = socket
+        if let nvml { environment.merge(nvml.environment.merging(["PROVIDER_GPU_SOURCE": "auto"]) { $1 }) { $1 } }
         if forward != "worker" { environment["PROVIDER_OLLAMA_FORWARD"] = forward }
         for (name, value) in settings { environment[name] = value }
         let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
@@ -65,6 +70,8 @@ final class Deployment: Sendable {
             "PATH": gpu?.path ?? noPrograms,
             "PROVIDER_OLLAMA_URL": engine.url, "PROVIDER_URL": central.url, "PROVIDER_API_KEY": apiKey,
             "PROVIDER_NGROK_URL": "https://example.ngrok-free.app", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
+            // Not the real NVML of the machine, nor its AMD GPUs.
+            "PROVIDER_GPU_SOURCE": "nvidia-smi",
         ]
     }
 

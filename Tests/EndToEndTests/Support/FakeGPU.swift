@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 
 /// A machine's GPU as the worker sees it: a fake nvidia-smi on its PATH.
@@ -22,6 +23,9 @@ final class FakeGPU: Sendable {
     /// How often it has been started.
     var runs: Int { program.runs }
 
+    /// The process that hangs.
+    var process: pid_t? { program.process("process") }
+
     /// How often it has been started to hang.
     var hangs: Int { program.written("hangs")?.count ?? 0 }
 
@@ -30,7 +34,7 @@ final class FakeGPU: Sendable {
         switch state {
         case .utilization(let text): try program.behave(FakeNvidiaSMI.printing(Self.document(text)))
         case .fails(let text): try program.behave("echo '\(text)'\nexit 9\n")
-        case .hangs: try program.behave("echo >>$here/hangs\nexec sleep 600\n")
+        case .hangs: try program.behave("echo $$ >$here/process\necho >>$here/hangs\nexec sleep 600\n")
         }
     }
 
@@ -43,7 +47,9 @@ final class FakeGPU: Sendable {
         <gpu id="00000000:01:00.0"><product_name>NVIDIA Test 4000</product_name>
         <uuid>GPU-00000000-1111-2222-3333-444444444444</uuid>
         <fb_memory_usage><total>24564 MiB</total><reserved>452 MiB</reserved><used>4 MiB</used><free>24108 MiB</free>
-        </fb_memory_usage><utilization><gpu_util>\(utilization)</gpu_util></utilization></gpu>
+        </fb_memory_usage><utilization><gpu_util>\(utilization)</gpu_util></utilization>
+        <temperature><gpu_temp>40 C</gpu_temp></temperature>
+        <gpu_power_readings><power_draw>26.84 W</power_draw></gpu_power_readings></gpu>
         </nvidia_smi_log>
         """
     }

@@ -14,7 +14,10 @@ final class StartingWorker: Sendable {
         directory = try TemporaryDirectory()
         process = try ChildProcess(
             try BuiltProduct.path("provider-fcgi"),
-            environment: ["PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"])
+            environment: [
+                "PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock",
+                "PROVIDER_GPU_SOURCE": "nvidia-smi",
+            ])
         try await eventually("nvidia-smi runs") { gpu.hangs > 0 }
     }
 }

@@ -7,11 +7,12 @@ import Testing
 struct ConfigurationChangeTests {
     private static let fixed = [
         "server.socket", "server.socket_group", "server.host", "server.port", "server.allow_remote",
+        "gpu.source", "gpu.nvidia_smi", "gpu.devices", "gpu.sample_interval", "gpu.max_sample_age",
     ]
 
     /// Each key by itself, so that none is forgotten.
     @Test(arguments: settings)
-    func takesEveryKeyButThePlaceToListen(setting: Setting) {
+    func takesEveryKeyButTheFixedOnes(setting: Setting) {
         let change = ConfigurationChange(from: Configuration(), to: setting.changed)
         if Self.fixed.contains(setting.key) {
             #expect(change.configuration == Configuration())

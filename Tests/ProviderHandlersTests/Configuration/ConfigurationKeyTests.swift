@@ -76,6 +76,7 @@ let settings: [Setting] = [
         $0.ngrok.url = "https://a-b.ngrok-free.app"
     },
     Setting("ngrok.api", "http://10.0.0.1:4040", "PROVIDER_NGROK_API") { $0.ngrok.api = "http://10.0.0.1:4040" },
+    Setting("gpu.source", "nvidia-smi", "PROVIDER_GPU_SOURCE") { $0.gpu.source = .nvidiaSMI },
     Setting("gpu.nvidia_smi", "/usr/bin/nvidia-smi", "PROVIDER_GPU_NVIDIA_SMI") {
         $0.gpu.nvidiaSMI = "/usr/bin/nvidia-smi"
     },
@@ -88,6 +89,7 @@ let settings: [Setting] = [
     Setting("gpu.max_sample_age", "7.125", "PROVIDER_GPU_MAX_SAMPLE_AGE") {
         $0.gpu.maxSampleAge = .milliseconds(7125)
     },
+    Setting("gpu.admit_per_sample", "4096", "PROVIDER_GPU_ADMIT_PER_SAMPLE") { $0.gpu.admitPerSample = 4096 },
     Setting("log.level", "debug", "PROVIDER_LOG_LEVEL") { $0.log.level = .debug },
     Setting("log.format", "json", "PROVIDER_LOG_FORMAT") { $0.log.format = .json },
 ]

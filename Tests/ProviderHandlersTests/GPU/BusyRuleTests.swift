@@ -51,7 +51,8 @@ struct BusyRuleTests {
 @Suite("GPU selection")
 struct GPUSelectionTests {
     private let sample = GPUSample(
-        gpus: ["GPU-a", "GPU-b", "GPU-c"].map { GPU(uuid: $0) } + [GPU()], driverVersion: "1", cudaVersion: "2")
+        gpus: ["GPU-a", "GPU-b", "GPU-c", nil].enumerated().map { GPU(index: $0, uuid: $1) }, driverVersion: "1",
+        cudaVersion: "2")
 
     @Test(
         arguments: [
@@ -85,5 +86,19 @@ struct GPUSelectionTests {
         #expect(report.gpuCount == 2)
         #expect(report.uuid == "GPU-b")
         #expect(report.utilization == 20)
+        #expect(report.gpus.map(\.gpu.index) == [1, 2])
+    }
+
+    @Test("the UUID of a MIG device selects its GPU and narrows it; the GPU's own keeps all of them")
+    func mig() {
+        var sample = sample
+        sample.gpus[1].migDevices = ["MIG-a", "MIG-b", "MIG-c"].map { MIGDevice(uuid: $0) }
+        let narrowed = sample.selecting(["MIG-c", "MIG-a", "MIG-x"])
+        #expect(narrowed.sample.gpus.map(\.index) == [1])
+        #expect(narrowed.sample.gpus.first?.migDevices.map(\.uuid) == ["MIG-a", "MIG-c"])
+        #expect(narrowed.absent == ["MIG-x"])
+        let whole = sample.selecting(["MIG-c", "1"])
+        #expect(whole.sample.gpus.first?.migDevices.count == 3)
+        #expect(whole.absent.isEmpty)
     }
 }

@@ -17,7 +17,7 @@ enum Documents {
     static func gpu(
         name: String = "NVIDIA Example 100", uuid: String = "GPU-00000000-0000-0000-0000-000000000001",
         utilization: String = "7 %", total: String = "24564 MiB", used: String = "4 MiB", free: String = "24108 MiB",
-        mig: String = migOff, processes: String = "<processes>\n\t\t</processes>"
+        mig: String = migOff, power: String = powerDraw, processes: String = "<processes>\n\t\t</processes>"
     ) -> String {
         """
         \t<gpu id="00000000:01:00.0">
@@ -41,6 +41,16 @@ enum Documents {
         \t\t\t<gpu_util>\(utilization)</gpu_util>
         \t\t\t<memory_util>55 %</memory_util>
         \t\t</utilization>
+        \t\t<temperature>
+        \t\t\t<gpu_temp>40 C</gpu_temp>
+        \t\t\t<gpu_temp_tlimit>43 C</gpu_temp_tlimit>
+        \t\t\t<memory_temp>51 C</memory_temp>
+        \t\t</temperature>
+        \t\t\(power)
+        \t\t<module_power_readings>
+        \t\t\t<power_draw>612.00 W</power_draw>
+        \t\t\t<instant_power_draw>611.00 W</instant_power_draw>
+        \t\t</module_power_readings>
         \t\t\(processes)
         \t\t<accounted_processes>
         \t\t\t<accounted_process_info><gpu_util>99 %</gpu_util></accounted_process_info>
@@ -52,16 +62,29 @@ enum Documents {
     static let migOff =
         "<mig_mode><current_mig>Disabled</current_mig></mig_mode>\n\t\t<mig_devices>\n\t\t\tNone\n\t\t</mig_devices>"
 
+    /// As drivers from 535 on print it.
+    static let powerDraw = """
+        <gpu_power_readings>
+        <power_draw>26.84 W</power_draw><current_power_limit>450.00 W</current_power_limit>
+        </gpu_power_readings>
+        """
+
     /// A GPU split in two, each part with a memory of its own ahead of the GPU's.
     static let migOn = """
         <mig_mode><current_mig>Enabled</current_mig><pending_mig>Enabled</pending_mig></mig_mode>
         <mig_devices>
             <mig_device>
                 <index>0</index>
+                <gpu_instance_id>3</gpu_instance_id>
+                <compute_instance_id>0</compute_instance_id>
+                <device_attributes><shared><copy_engine_count>1</copy_engine_count></shared></device_attributes>
                 <fb_memory_usage><total>20096 MiB</total><used>19 MiB</used><free>20076 MiB</free></fb_memory_usage>
             </mig_device>
             <mig_device>
                 <index>1</index>
+                <uuid>MIG-00000000-0000-0000-0000-00000000000b</uuid>
+                <gpu_instance_id>N/A</gpu_instance_id>
+                <bar1_memory_usage><total>32767 MiB</total><used>1 MiB</used></bar1_memory_usage>
                 <fb_memory_usage><total>20097 MiB</total><used>18 MiB</used><free>20077 MiB</free></fb_memory_usage>
             </mig_device>
         </mig_devices>

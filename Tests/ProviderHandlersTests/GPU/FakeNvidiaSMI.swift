@@ -13,9 +13,11 @@ extension FakeNvidiaSMI {
     }
 }
 
-/// Whether a process is there and not only waits for its parent to take notice of its end.
-func isAlive(_ process: pid_t) -> Bool {
-    guard let status = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return false }
-    // "number (name) state …"; the name may hold anything.
-    return String(decoding: status, as: UTF8.self).components(separatedBy: ") ").last?.first != "Z"
+/// A descriptor that a child would inherit, with a number that shows in a list: no program opens so many by itself.
+func inheritableDescriptor() throws -> CInt {
+    let file = open("/dev/null", O_RDONLY)
+    defer { close(file) }
+    let descriptor = fcntl(file, F_DUPFD, 400)
+    guard descriptor >= 400 else { throw POSIXError(POSIXError.Code(rawValue: errno) ?? .EBADF) }
+    return descriptor
 }

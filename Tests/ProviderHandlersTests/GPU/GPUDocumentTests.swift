@@ -16,7 +16,7 @@ struct GPUDocumentTests {
         gpus: [
             GPU(
                 productName: "NVIDIA Example 100", uuid: "GPU-00000000-0000-0000-0000-000000000001", utilization: 7,
-                memoryTotal: 24564, memoryUsed: 4, memoryFree: 24108)
+                memoryTotal: 24564, memoryUsed: 4, memoryFree: 24108, temperature: 40, power: 26)
         ],
         driverVersion: "560.35.03", cudaVersion: "12.6", attachedGPUs: 1)
 
@@ -83,12 +83,62 @@ struct GPUDocumentTests {
         #expect(gpu.utilization == nil)
         #expect(gpu.memoryTotal == 24564)
         #expect(gpu.memoryUsed == 38)
+        #expect(
+            gpu.migDevices == [
+                MIGDevice(
+                    index: 0, gpuInstance: 3, computeInstance: 0, memoryTotal: 20096, memoryUsed: 19, memoryFree: 20076),
+                MIGDevice(
+                    index: 1, uuid: "MIG-00000000-0000-0000-0000-00000000000b", memoryTotal: 20097, memoryUsed: 18,
+                    memoryFree: 20077),
+            ])
+    }
+
+    @Test("MIG devices belong to the GPU they are listed in")
+    func migDevicesOfSeveral() throws {
+        let gpus = [Documents.migOn, Documents.migOff, Documents.migOn].map { Documents.gpu(mig: $0) }
+        #expect(try parse(Documents.document(gpus)).gpus.map(\.migDevices.count) == [2, 0, 2])
+        #expect(
+            try parse(
+                "<nvidia_smi_log><mig_devices><mig_device><index>0</index></mig_device></mig_devices><gpu/></nvidia_smi_log>"
+            ).gpus == [GPU()])
+    }
+
+    @Test(
+        "power, by any of its names",
+        arguments: [
+            ("<power_readings><power_draw>48.05 W</power_draw></power_readings>", 48),
+            ("<gpu_power_readings><power_draw>9 W</power_draw></gpu_power_readings>", 9),
+            (
+                "<gpu_power_readings><average_power_draw>139.62 W</average_power_draw>"
+                    + "<instant_power_draw>142.33 W</instant_power_draw></gpu_power_readings>", 139
+            ),
+            (
+                "<gpu_power_readings><average_power_draw>N/A</average_power_draw>"
+                    + "<instant_power_draw>9.23 W</instant_power_draw></gpu_power_readings>", 9
+            ),
+            ("<power_readings><power_draw>N/A</power_draw></power_readings>", nil),
+            ("<power_readings><power_draw>[Unknown Error]</power_draw></power_readings>", nil),
+            ("", nil),
+        ] as [(String, Int?)])
+    func power(_ element: String, _ value: Int?) throws {
+        #expect(try gpu(Documents.gpu(power: element)).power == value)
+    }
+
+    @Test(
+        "a GPU in trouble is told from one that has no counter",
+        arguments: [
+            ("GPU is lost", "GPU is lost"), ("[GPU is lost]", "GPU is lost"),
+            ("GPU requires reset", "GPU requires reset"), ("ERR!", "ERR!"), ("[Unknown Error]", "Unknown Error"),
+            ("N/A", nil), ("[N/A]", nil), ("Not Supported", nil), ("", nil), ("7 %", nil),
+        ] as [(String, String?)])
+    func fault(_ printed: String, _ fault: String?) throws {
+        #expect(try gpu(Documents.gpu(utilization: printed)).fault == fault)
     }
 
     @Test("elements that are missing")
     func missing() throws {
         let sample = try parse("<nvidia_smi_log><gpu></gpu><gpu/></nvidia_smi_log>")
-        #expect(sample == GPUSample(gpus: [GPU(), GPU()]))
+        #expect(sample == GPUSample(gpus: [GPU(), GPU(index: 1)]))
     }
 
     @Test(

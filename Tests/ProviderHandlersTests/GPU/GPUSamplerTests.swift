@@ -172,7 +172,8 @@ struct GPUSamplerTests {
             "mkdir $here/lock || echo >>$here/overlaps\n" + FakeNvidiaSMI.printing(Documents.document())
                 + "rmdir $here/lock")
         try await withSampler(of: fake) { _ in
-            try await eventually("many runs") { fake.runs >= 20 }
+            // Not many: the slower the machine, the longer the pause between two.
+            try await eventually("some runs") { fake.runs >= 6 }
         }
         #expect(fake.written("overlaps") == nil)
     }

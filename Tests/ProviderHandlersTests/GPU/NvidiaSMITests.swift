@@ -135,11 +135,8 @@ struct NvidiaSMITests {
 
     @Test("it gets no descriptor, no ignored or blocked signal and no secret of ours")
     func inheritance() async throws {
-        // A free number: dup2 could take one that another test is using.
-        let null = open("/dev/null", O_RDONLY)
-        let descriptor = fcntl(null, F_DUPFD, 400)
-        defer { for open in [null, descriptor] { close(open) } }
-        #expect(descriptor >= 400)
+        let descriptor = try inheritableDescriptor()
+        defer { close(descriptor) }
         // Of no use to anybody, so that ignoring it disturbs no other test.
         signal(SIGURG, SIG_IGN)
         defer { signal(SIGURG, SIG_DFL) }

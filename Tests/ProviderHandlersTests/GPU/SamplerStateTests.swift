@@ -8,13 +8,14 @@ struct SamplerStateTests {
     private let sample = GPUSample(
         gpus: [
             GPU(productName: "A", uuid: "GPU-a", utilization: 1, memoryTotal: 10),
-            GPU(productName: "B", uuid: "GPU-b", isMIG: true),
+            GPU(index: 1, productName: "B", uuid: "GPU-b", isMIG: true),
         ], driverVersion: "1.2", cudaVersion: "3.4", attachedGPUs: 2)
     private let missing = NvidiaSMIError.missing(program: "nvidia-smi", reason: "not found on PATH")
     private let broken = NvidiaSMIError.noSample(.noDocument(words: "Driver gone"), .exited(9))
 
     private func state(path: Bool = false, devices: [String] = []) -> SamplerState {
         var configuration = Configuration.GPU()
+        configuration.source = .nvidiaSMI
         configuration.devices = devices
         return SamplerState(configuration, isPath: path)
     }
@@ -143,9 +144,57 @@ struct SamplerStateTests {
         sample.gpus[0].utilization = 99
         sample.gpus[0].memoryUsed = 5
         #expect(state.end(.success(sample), at: start) == nil)
-        sample.gpus.removeLast()
+        sample.attachedGPUs = 3
         #expect(
             state.end(.success(sample), at: start)?.text
-                == "found 1 GPU (nvidia-smi counts 2), driver 1.2, CUDA 3.4: A GPU-a 10 MiB")
+                == "found 2 GPUs (nvidia-smi counts 3), driver 1.2, CUDA 3.4: A GPU-a 10 MiB; B GPU-b MIG")
+    }
+
+    @Test("a GPU that is no longer listed makes the state unknown until it is back")
+    func vanished() {
+        var state = state()
+        _ = state.end(.success(sample), at: start)
+        var rest = sample
+        rest.gpus.removeFirst()
+        rest.gpus[0].index = 0
+        let reason = "GPU 0 (GPU-a): nvidia-smi no longer lists it"
+        #expect(state.end(.success(rest), at: start) == .init(isProblem: true, text: "GPU state unknown: \(reason)"))
+        #expect(state.status(at: start) == .unknown(reason: reason, last: rest))
+        #expect(state.end(.success(sample), at: start)?.isProblem == false)
+        #expect(state.status(at: start) == .known(sample))
+    }
+
+    @Test("a GPU that is not selected may go")
+    func vanishedOther() {
+        var state = state(devices: ["GPU-b"])
+        _ = state.end(.success(sample), at: start)
+        var rest = sample
+        rest.gpus.removeFirst()
+        #expect(state.end(.success(rest), at: start)?.isProblem == false)
+        #expect(state.status(at: start) == .known(rest))
+    }
+
+    @Test("selected by its position, a GPU does not give way to the one that moves up")
+    func movedUp() {
+        var state = state(devices: ["0"])
+        _ = state.end(.success(sample), at: start)
+        var rest = sample
+        rest.gpus.removeFirst()
+        rest.gpus[0].index = 0
+        #expect(
+            state.end(.success(rest), at: start)?.text
+                == "GPU state unknown: GPU 0 (GPU-a): nvidia-smi no longer lists it")
+    }
+
+    @Test("a GPU in trouble makes the state unknown, unless it is not selected")
+    func fault() {
+        var state = state()
+        var sample = sample
+        sample.gpus[1].fault = "GPU is lost"
+        let reason = "GPU 1 (GPU-b): GPU is lost"
+        #expect(state.end(.success(sample), at: start)?.text == "GPU state unknown: \(reason)")
+        #expect(state.status(at: start) == .unknown(reason: reason, last: sample))
+        var other = self.state(devices: ["GPU-a"])
+        #expect(other.end(.success(sample), at: start)?.isProblem == false)
     }
 }

@@ -10,7 +10,9 @@ import Testing
         gpus: [
             GPU(
                 productName: "A", uuid: "GPU-a", utilization: 5, memoryTotal: 100, memoryUsed: 10, memoryFree: 90),
-            GPU(productName: "B", uuid: "GPU-b", utilization: 50),
+            GPU(
+                index: 1, productName: "B", uuid: "GPU-b", utilization: 50, isMIG: true, temperature: 40, power: 26,
+                migDevices: [MIGDevice(index: 0, gpuInstance: 3, memoryTotal: 20, memoryUsed: 5, memoryFree: 15)]),
         ],
         driverVersion: "550.1")
 
@@ -32,7 +34,13 @@ import Testing
             #expect(
                 answer.text == """
                     {"data":[{"created":1,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":null,\
-                    "driver_version":"550.1","gpu_count":2,"is_busy":\(isBusy),"memory_free":90,"memory_total":100,\
+                    "driver_version":"550.1","gpu_count":2,"gpus":[\
+                    {"index":0,"memory_free":90,"memory_total":100,"memory_used":10,"mig_devices":[],"power":null,\
+                    "product_name":"A","temperature":null,"utilization":5,"uuid":"GPU-a"},\
+                    {"index":1,"memory_free":null,"memory_total":null,"memory_used":null,"mig_devices":[\
+                    {"compute_instance_id":null,"gpu_instance_id":3,"index":0,"memory_free":15,"memory_total":20,\
+                    "memory_used":5,"uuid":null}],"power":26,"product_name":"B","temperature":40,"utilization":50,\
+                    "uuid":"GPU-b"}],"is_busy":\(isBusy),"memory_free":90,"memory_total":100,\
                     "memory_used":10,"product_name":"A","utilization":\(utilization),"uuid":"GPU-a"},\
                     "ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}
                     """)

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct AdmissionTests {
     @Test func neverMoreThanTheLimitAtOnce() {
-        let admission = Admission(limit: 3) { .idle }
+        let admission = Admission(limit: 3, perSample: 0) { (.idle, nil) }
         let most = Mutex(0)
         DispatchQueue.concurrentPerform(iterations: 5000) { _ in
             do throws(Interrupted) {
@@ -24,13 +24,13 @@ import Testing
     }
 
     @Test func anotherLimitHoldsForTheNext() throws {
-        let admission = Admission(limit: 1) { .idle }
+        let admission = Admission(limit: 1, perSample: 0) { (.idle, nil) }
         try admission.withPlace { _ throws(Interrupted) in
             #expect(admission.refusal == .tooManyInFlight(limit: 1))
-            admission.change(limit: 2)
+            admission.change(limit: 2, perSample: 0)
             #expect(admission.refusal == nil)
             try admission.withPlace { _ throws(Interrupted) in
-                admission.change(limit: 1)
+                admission.change(limit: 1, perSample: 0)
                 #expect(admission.inFlight == 2)
                 #expect(admission.refusal == .tooManyInFlight(limit: 1))
             }
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test func aGPUThatTellsNothingTakesOneAtATime() throws {
-        let admission = Admission(limit: 64) { .unreadable }
+        let admission = Admission(limit: 64, perSample: 0) { (.unreadable, nil) }
         #expect(admission.refusal == nil)
         try admission.withPlace { _ throws(Interrupted) in
             #expect(admission.refusal == .gpuBusy)
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func aPlaceIsGivenBackWhateverHappens() {
-        let admission = Admission(limit: 1) { .idle }
+        let admission = Admission(limit: 1, perSample: 0) { (.idle, nil) }
         #expect(throws: Interrupted.clientGone) {
             try admission.withPlace { _ throws(Interrupted) in throw .clientGone }
         }
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test func cuttingReachesThoseThatRunAndThoseThatStillStart() throws {
-        let admission = Admission(limit: 2) { .idle }
+        let admission = Admission(limit: 2, perSample: 0) { (.idle, nil) }
         try admission.withPlace { cancellation throws(Interrupted) in
             #expect(cancellation.reason == nil)
             admission.cutAll()
@@ -95,5 +95,50 @@ import Testing
                 #expect(answer.text == #"{"busy":true,"reason":"too_many_requests_in_flight"}"#)
             }
         }
+    }
+
+    /// A burst between two samples: however many come at once, so many get in, and as many again with the next sample.
+    @Test func soManyForEachSample() {
+        let sample = Mutex<UInt64>(1)
+        let admission = Admission(limit: 64, perSample: 3) { (.idle, sample.withLock { $0 }) }
+        for _ in 0..<2 {
+            let letIn = Mutex(0)
+            #expect(admission.refusal == nil)
+            DispatchQueue.concurrentPerform(iterations: 100) { _ in
+                do throws(Interrupted) {
+                    try admission.withPlace { _ in letIn.withLock { $0 += 1 } }
+                } catch {
+                    #expect(error == .refused(.gpuBusy))
+                }
+            }
+            #expect(letIn.withLock { $0 } == 3)
+            #expect(admission.refusal == .gpuBusy)
+            sample.withLock { $0 += 1 }
+        }
+        #expect(admission.refusal == nil)
+    }
+
+    @Test func aReadingThatIsOlderByNowLetsInNoMore() throws {
+        let sample = Mutex<UInt64>(7)
+        let admission = Admission(limit: 64, perSample: 1) { (.idle, sample.withLock { $0 }) }
+        try admission.withPlace { _ in }
+        sample.withLock { $0 = 6 }
+        #expect(admission.refusal == .gpuBusy)
+        sample.withLock { $0 = 8 }
+        #expect(admission.refusal == nil)
+    }
+
+    /// No limit, no samples, or another reason first.
+    @Test func whereSamplesLimitNothing() throws {
+        for admission in [
+            Admission(limit: 64, perSample: 0) { (.idle, 1) }, Admission(limit: 64, perSample: 1) { (.idle, nil) },
+        ] {
+            for _ in 0..<10 { try admission.withPlace { _ in } }
+            #expect(admission.refusal == nil)
+        }
+        let full = Admission(limit: 1, perSample: 1) { (.idle, 1) }
+        try full.withPlace { _ in #expect(full.refusal == .tooManyInFlight(limit: 1)) }
+        let unknown = Admission(limit: 1, perSample: 1) { (.unknown("why"), nil) }
+        #expect(unknown.refusal == .gpuUnknown)
     }
 }

@@ -34,7 +34,9 @@ final class PipelineFixture: Sendable {
         configure(&configuration)
         let logger = log.logger
         let verdict = SharedVerdict(gpu)
-        let admission = Admission(limit: configuration.server.maxInFlight) { verdict.value.withLock { $0 } }
+        let admission = Admission(limit: configuration.server.maxInFlight, perSample: 0) {
+            (verdict.value.withLock { $0 }, nil)
+        }
         let http = HTTPClient(proxied: false)
         pipeline = Pipeline(
             maxBodyBytes: configuration.server.maxBodyBytes,

@@ -1,0 +1,132 @@
+import Dispatch
+import Glibc
+
+/// Reads the GPUs of the amdgpu driver from sysfs; no tool is needed.
+///
+/// The files are those of the kernel's documentation, "GPU Driver Developer's Guide: amdgpu, Driver Misc" and "GPU
+/// Power/Thermal Controls and Monitoring". A file that a GPU does not have is a value that it does not tell.
+struct AMDGPU: Sendable {
+    private static let maxFileBytes = 4096
+
+    private let root: String
+
+    /// - Parameter root: where sysfs is; a test has one of its own.
+    init(root: String = "/sys") {
+        self.root = root
+    }
+
+    /// The GPUs in the order of their card numbers; nil when there is none.
+    ///
+    /// Off Swift's pool: a read waits for the GPU's firmware.
+    func read() async -> GPUSample? {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: sample()) }
+        }
+    }
+
+    private func sample() -> GPUSample? {
+        let drm = root + "/class/drm"
+        // Connectors are card0-DP-1.
+        let cards = Self.entries(of: drm).compactMap { name in
+            name.hasPrefix("card") ? Int(name.dropFirst("card".count)) : nil
+        }
+        let devices = cards.sorted().map { "\(drm)/card\($0)/device" }.filter { Self.driver(of: $0) == "amdgpu" }
+        guard !devices.isEmpty else { return nil }
+        return GPUSample(gpus: devices.enumerated().map { gpu(index: $0, device: $1) }, origin: .amdgpu)
+    }
+
+    private func gpu(index: Int, device: String) -> GPU {
+        var gpu = GPU(index: index)
+        gpu.productName = name(of: device)
+        // As ROCm writes it (ROCR_VISIBLE_DEVICES). Integrated GPUs have none.
+        gpu.uuid = text(device + "/unique_id").map { "GPU-\($0)" }
+        if text(device + "/power/runtime_status") == "suspended" {
+            // Asleep, so idle; a look at its load would wake it.
+            gpu.utilization = 0
+        } else {
+            switch reading(device + "/gpu_busy_percent") {
+            case .success(let text): gpu.utilization = text.flatMap { Self.number($0) }.flatMap { $0 <= 100 ? $0 : nil }
+            case .failure(let error): gpu.fault = error.reason
+            }
+        }
+        gpu.memoryTotal = mebibytes(device + "/mem_info_vram_total")
+        gpu.memoryUsed = mebibytes(device + "/mem_info_vram_used")
+        if let total = gpu.memoryTotal, let used = gpu.memoryUsed { gpu.memoryFree = max(0, total - used) }
+        readSensors(of: &gpu, device)
+        return gpu
+    }
+
+    private func name(of device: String) -> String {
+        if let name = text(device + "/product_name") { return name }
+        return "AMD GPU" + (text(device + "/device").map { " (\($0))" } ?? "")
+    }
+
+    private func readSensors(of gpu: inout GPU, _ device: String) {
+        let hwmon = device + "/hwmon"
+        guard let sensors = Self.entries(of: hwmon).filter({ $0.hasPrefix("hwmon") }).min() else { return }
+        let directory = "\(hwmon)/\(sensors)"
+        // Thousandths of a degree, millionths of a watt.
+        gpu.temperature = number(directory + "/temp1_input").map { $0 / 1000 }
+        let power = number(directory + "/power1_average") ?? number(directory + "/power1_input")
+        gpu.power = power.map { $0 / 1_000_000 }
+    }
+
+    // MARK: Files
+
+    private func mebibytes(_ path: String) -> Int? { number(path).map { $0 >> 20 } }
+
+    private func number(_ path: String) -> Int? { text(path).flatMap { Self.number($0) } }
+
+    private static func number(_ text: String) -> Int? {
+        Int(text).flatMap { $0 >= 0 ? $0 : nil }
+    }
+
+    /// The file's only line; nil when it is empty or cannot be read.
+    private func text(_ path: String) -> String? {
+        if case .success(let text) = reading(path) { text } else { nil }
+    }
+
+    private struct Trouble: Error {
+        let reason: String
+    }
+
+    /// - Returns: nil for a value that the GPU does not tell, a failure for a GPU in trouble.
+    private func reading(_ path: String) -> Result<String?, Trouble> {
+        let file: BoundedFile
+        do throws(UnreadableFile) {
+            file = try BoundedFile(path, limit: Self.maxFileBytes)
+        } catch {
+            return error.isMissing || Self.notTold.contains(error.code)
+                ? .success(nil) : .failure(Trouble(reason: error.reason))
+        }
+        let line = file.bytes.prefix { $0 != UInt8(ascii: "\n") }
+        let words = NvidiaSMIWords.excerpt(line)
+        return .success(words.isEmpty ? nil : words)
+    }
+
+    /// What the kernel answers for a value that this GPU has not got, or that this user may not see.
+    private static let notTold: Set<CInt> = [EOPNOTSUPP, EINVAL, ENODATA, EACCES, EPERM]
+
+    /// The name of a device's driver, at the end of a link.
+    private static func driver(of device: String) -> String? {
+        var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe target.withUnsafeMutableBytes { buffer in
+            unsafe readlink(device + "/driver", buffer.baseAddress!, buffer.count)
+        }
+        guard count > 0 else { return nil }
+        return String(decoding: target.prefix(count), as: UTF8.self).split(separator: "/").last.map(String.init)
+    }
+
+    private static func entries(of directory: String) -> [String] {
+        guard let stream = unsafe opendir(directory) else { return [] }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            names.append(name)
+        }
+        return names
+    }
+}

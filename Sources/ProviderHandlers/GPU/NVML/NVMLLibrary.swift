@@ -1,0 +1,101 @@
+import CNVML
+import Glibc
+
+/// What NVML answers instead of a value.
+struct NVMLFailure: Error, Equatable {
+    /// nvmlReturn_t, of which the values below are used.
+    var code: CInt
+    /// nvmlErrorString's words.
+    var words: String
+
+    /// Whether the GPU merely has no such value or keeps it from us, which nvidia-smi prints as N/A or as "Insufficient
+    /// Permissions". Anything else is trouble.
+    var isNotAvailable: Bool { Self.notAvailable.contains(code) }
+
+    static let functionNotFound: CInt = 13
+    static let notFound: CInt = 6
+    static let driverNotLoaded: CInt = 9
+
+    /// NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, NO_DATA and DEPRECATED.
+    private static let notAvailable: Set<CInt> = [3, 4, functionNotFound, 20, 26]
+}
+
+/// Why the library cannot be had at all.
+struct NVMLMissing: Error {
+    let reason: String
+}
+
+/// Owns the loaded library, for the life of the process.
+///
+/// NVML is thread safe ("API Reference Guide", "What is NVML"), but is called from one thread here. Its calls may hang in
+/// the driver, where no signal ends them, and are known to crash on WSL 2: load it only in a process of its own.
+@safe struct NVMLLibrary {
+    /// NVIDIA's documented name; its directory is the dynamic linker's business.
+    static let name = "libnvidia-ml.so.1"
+
+    private let handle: UnsafeMutableRawPointer
+
+    init() throws(NVMLMissing) {
+        guard let handle = unsafe dlopen(Self.name, RTLD_NOW | RTLD_LOCAL) else {
+            throw NVMLMissing(reason: unsafe dlerror().map { unsafe String(cString: $0) } ?? "cannot be loaded")
+        }
+        unsafe self.handle = unsafe handle
+    }
+
+    /// nvmlInit_v2: succeeds even when some GPUs are in trouble.
+    func initialize() throws(NVMLFailure) {
+        let function = try function("nvmlInit_v2", NVMLInit.self)
+        try check(function())
+    }
+
+    /// A function of the library by its name.
+    ///
+    /// - Throws: FUNCTION_NOT_FOUND where a driver is too old for it, as NVML itself says.
+    func function<Function>(_ name: String, _: Function.Type) throws(NVMLFailure) -> Function {
+        guard let symbol = unsafe dlsym(handle, name) else {
+            throw NVMLFailure(code: NVMLFailure.functionNotFound, words: "\(name) is missing")
+        }
+        return unsafe unsafeBitCast(symbol, to: Function.self)
+    }
+
+    /// - Throws: for anything but NVML_SUCCESS.
+    func check(_ code: CInt) throws(NVMLFailure) {
+        guard code != 0 else { return }
+        let words = unsafe (try? function("nvmlErrorString", NVMLErrorString.self)).flatMap { function in
+            unsafe function(code).map { unsafe String(cString: $0) }
+        }
+        throw NVMLFailure(code: code, words: words ?? "error \(code)")
+    }
+
+    /// How many GPUs the driver knows, those in trouble included.
+    func count() throws(NVMLFailure) -> Int {
+        let function = unsafe try function("nvmlDeviceGetCount_v2", NVMLCount.self)
+        var count: CUnsignedInt = 0
+        try check(unsafe function(&count))
+        return Int(count)
+    }
+
+    func driverVersion() throws(NVMLFailure) -> String {
+        let function = unsafe try function("nvmlSystemGetDriverVersion", NVMLSystemText.self)
+        return unsafe try text { unsafe function($0, $1) }
+    }
+
+    /// As nvidia-smi prints it; NVML says 12040 for 12.4.
+    func cudaVersion() throws(NVMLFailure) -> String {
+        let function = unsafe try function("nvmlSystemGetCudaDriverVersion", NVMLSystemNumber.self)
+        var number: CInt = 0
+        try check(unsafe function(&number))
+        return "\(number / 1000).\(number % 1000 / 10)"
+    }
+
+    /// Lets a function write a text.
+    func text(_ write: (UnsafeMutablePointer<CChar>, CUnsignedInt) -> CInt) throws(NVMLFailure) -> String {
+        // NVML asks for at most 96 bytes; one more stays zero whatever it writes.
+        var bytes = [CChar](repeating: 0, count: 97)
+        let code = unsafe bytes.withUnsafeMutableBufferPointer { buffer in
+            unsafe write(buffer.baseAddress!, CUnsignedInt(buffer.count - 1))
+        }
+        try check(code)
+        return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

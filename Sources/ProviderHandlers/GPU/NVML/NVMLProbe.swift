@@ -1,0 +1,87 @@
+import Glibc
+
+/// The child process that alone ever loads NVML: `provider-fcgi --nvml-probe`.
+///
+/// It writes one `NVMLWord` a line to standard output, and ends when standard input does, which is when its parent has
+/// gone, however that ended.
+public enum NVMLProbe {
+    /// Samples in which a GPU is in trouble until the child ends, so that the next one initializes NVML anew. A driver
+    /// that was reloaded shows so: handles of the one before never work again.
+    private static let patience = 10
+
+    /// - Parameter interval: between two samples, in milliseconds.
+    /// - Returns: the exit status, when NVML has to be initialized anew or is not there.
+    public static func run(interval: Int) -> CInt {
+        // A crash is expected of some drivers: each is reported, but need not fill a disk.
+        var none = rlimit(rlim_cur: 0, rlim_max: 0)
+        unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        let output = privateOutput()
+        guard endWithStandardInput() else { return EX_OSERR }
+        let library: NVMLLibrary
+        do throws(NVMLMissing) {
+            library = try NVMLLibrary()
+        } catch {
+            return write(.missing(error.reason), output) ? EX_OK : EX_IOERR
+        }
+        let reader: NVMLReader
+        do throws(NVMLFailure) {
+            reader = try NVMLReader(library)
+        } catch {
+            // The library also comes to machines without a GPU, as a dependency of tools that could show one.
+            let isMissing = error.code == NVMLFailure.driverNotLoaded
+            let word = isMissing ? NVMLWord.missing(error.words) : .failure("NVML: \(error.words)")
+            return write(word, output) ? EX_OK : EX_IOERR
+        }
+        return sample(reader, interval: .milliseconds(interval), output)
+    }
+
+    private static func sample(_ reader: NVMLReader, interval: Duration, _ output: CInt) -> CInt {
+        var isTroubled = 0
+        var next = ContinuousClock.now
+        while isTroubled < patience {
+            let sample = reader.sample()
+            guard write(.sample(sample), output) else { return EX_IOERR }
+            isTroubled = sample.gpus.contains { $0.fault != nil } ? isTroubled + 1 : 0
+            // What was missed is not made up for.
+            next = max(next + interval, .now)
+            poll(nil, 0, (next - .now).pollMilliseconds)
+        }
+        return EX_OK
+    }
+
+    /// Standard output under another number: nothing that the library prints gets in between.
+    private static func privateOutput() -> CInt {
+        let output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+        dup2(STDERR_FILENO, STDOUT_FILENO)
+        return output
+    }
+
+    private static func write(_ word: NVMLWord, _ output: CInt) -> Bool {
+        let line = word.line
+        var sent = 0
+        while sent < line.count {
+            let count = unsafe line[sent...].withUnsafeBytes { bytes in
+                unsafe Glibc.write(output, bytes.baseAddress, bytes.count)
+            }
+            if count < 0 && errno != EINTR { return false }
+            sent += max(count, 0)
+        }
+        return true
+    }
+
+    /// On a thread of its own, since NVML may hang. PR_SET_PDEATHSIG would not do: it counts the thread that started the
+    /// child as its parent, and that one may end at any time.
+    private static func endWithStandardInput() -> Bool {
+        var thread = pthread_t()
+        return unsafe pthread_create(&thread, nil, waitForEndOfInput, nil) == 0
+    }
+}
+
+/// A free function, as a C entry point has to be.
+private func waitForEndOfInput(_: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    var byte: UInt8 = 0
+    while true {
+        let count = unsafe read(STDIN_FILENO, &byte, 1)
+        if count == 0 || count < 0 && errno != EINTR { _exit(EX_OK) }
+    }
+}

@@ -1,0 +1,243 @@
+// Stands for NVIDIA's libnvidia-ml.so.1 in tests. What it answers is said in the file that FAKE_NVML names, read anew at
+// each call, one `key value` a line:
+//
+//   count 2               gpu0.utilization 7      gpu0.total 24564 (MiB; also reserved, used, free)
+//   init !18              gpu0.uuid GPU-aaaa      gpu0.name A      gpu0.mig 1      gpu0.migcount 2
+//   generation 2          the driver of which handles are valid: once it has changed, those of before never work again
+//   allow 5               no more samples (looks at GPU 0's utilization) than that
+//
+// In place of a value: `!N` for the error N, `hang` for a call that never returns, `crash` for one that ends in a
+// segmentation fault, `stop` for one that stops the whole process, `print` for one that writes to standard output. Each
+// look at GPU 0's utilization adds a byte to the file with `.samples` behind its name; each initialization one to
+// `.starts`.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct device *Device;
+
+// A MIG device's handle is 1000 and more.
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, MIG = 1000 };
+
+static int look(const char *key, char *value, size_t size) {
+    char line[256];
+    const char *path = getenv("FAKE_NVML");
+    FILE *file = path ? fopen(path, "re") : NULL;
+    int isFound = 0;
+    size_t length = strlen(key);
+    while (file && !isFound && fgets(line, sizeof line, file)) {
+        if (strncmp(line, key, length) != 0 || line[length] != ' ') continue;
+        line[strcspn(line, "\n")] = 0;
+        snprintf(value, size, "%s", line + length + 1);
+        isFound = 1;
+    }
+    if (file) fclose(file);
+    return isFound;
+}
+
+static void note(const char *suffix) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.%s", getenv("FAKE_NVML"), suffix);
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (file < 0 || write(file, "x", 1) != 1) abort();
+    close(file);
+}
+
+// Finds a value, and does what is said in its place; `otherwise` counts when nothing is said.
+static int answer(const char *key, const char *otherwise, char *value, size_t size) {
+    if (!look(key, value, size)) {
+        if (!otherwise) return NOT_SUPPORTED;
+        snprintf(value, size, "%s", otherwise);
+    }
+    if (value[0] == '!') return atoi(value + 1);
+    if (strcmp(value, "hang") == 0) {
+        for (;;) pause();
+    }
+    if (strcmp(value, "crash") == 0) *(volatile int *)NULL = 0;
+    if (strcmp(value, "stop") == 0) raise(SIGSTOP);
+    if (strcmp(value, "print") == 0) {
+        puts("a message of the library's");
+        fflush(stdout);
+        snprintf(value, size, "0");
+    }
+    return SUCCESS;
+}
+
+static char generation[32];
+
+static int answerOf(Device device, const char *name, const char *otherwise, char *value, size_t size) {
+    char key[64];
+    char now[32] = "";
+    size_t number = (size_t)device - 1;
+    look("generation", now, sizeof now);
+    // NVML_ERROR_UNKNOWN.
+    if (strcmp(now, generation) != 0) return 999;
+    if (number >= MIG) {
+        snprintf(key, sizeof key, "gpu%zu.mig%zu.%s", (number - MIG) / 100, (number - MIG) % 100, name);
+    } else {
+        snprintf(key, sizeof key, "gpu%zu.%s", number, name);
+    }
+    return answer(key, otherwise, value, size);
+}
+
+static int numberOf(Device device, const char *name, const char *otherwise, unsigned long long *number) {
+    char value[128];
+    int code = answerOf(device, name, otherwise, value, sizeof value);
+    if (code == SUCCESS) *number = strtoull(value, NULL, 10);
+    return code;
+}
+
+static int textOf(Device device, const char *name, const char *otherwise, char *text, unsigned size) {
+    char value[128];
+    int code = answerOf(device, name, otherwise, value, sizeof value);
+    if (code == SUCCESS) snprintf(text, size, "%s", value);
+    return code;
+}
+
+int nvmlInit_v2(void) {
+    char value[128];
+    note("starts");
+    look("generation", generation, sizeof generation);
+    return answer("init", "0", value, sizeof value);
+}
+
+// NVML's words for some errors; the others only have to be told apart.
+const char *nvmlErrorString(int code) {
+    static char words[64];
+    switch (code) {
+    case 9: return "Driver Not Loaded";
+    case 15: return "GPU is lost";
+    case 18: return "Driver/library version mismatch";
+    case 999: return "Unknown Error";
+    default:
+        snprintf(words, sizeof words, "error number %d", code);
+        return words;
+    }
+}
+
+int nvmlSystemGetDriverVersion(char *text, unsigned size) {
+    char value[128];
+    int code = answer("driver", "560.35.03", value, sizeof value);
+    if (code == SUCCESS) snprintf(text, size, "%s", value);
+    return code;
+}
+
+int nvmlSystemGetCudaDriverVersion(int *number) {
+    char value[128];
+    int code = answer("cuda", "12060", value, sizeof value);
+    if (code == SUCCESS) *number = atoi(value);
+    return code;
+}
+
+int nvmlDeviceGetCount_v2(unsigned *count) {
+    char value[128];
+    int code = answer("count", "1", value, sizeof value);
+    if (code == SUCCESS) *count = (unsigned)atoi(value);
+    return code;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, Device *device) {
+    unsigned long long number;
+    *device = (Device)(size_t)(index + 1);
+    return numberOf(*device, "handle", "0", &number);
+}
+
+int nvmlDeviceGetUUID(Device device, char *text, unsigned size) {
+    char otherwise[64];
+    snprintf(otherwise, sizeof otherwise, "GPU-%zu", (size_t)device - 1);
+    return textOf(device, "uuid", otherwise, text, size);
+}
+
+int nvmlDeviceGetName(Device device, char *text, unsigned size) {
+    return textOf(device, "name", "NVIDIA Example", text, size);
+}
+
+static void waitUntilAllowed(unsigned long long sample) {
+    char value[32];
+    while (look("allow", value, sizeof value) && sample > strtoull(value, NULL, 10)) usleep(1000);
+}
+
+int nvmlDeviceGetUtilizationRates(Device device, unsigned rates[2]) {
+    static unsigned long long samples;
+    unsigned long long number = 0;
+    if ((size_t)device == 1) {
+        waitUntilAllowed(++samples);
+        note("samples");
+    }
+    int code = numberOf(device, "utilization", "0", &number);
+    rates[0] = (unsigned)number;
+    rates[1] = 55;
+    return code;
+}
+
+struct memory2 {
+    unsigned version;
+    unsigned long long total, reserved, free, used;
+};
+
+int nvmlDeviceGetMemoryInfo_v2(Device device, struct memory2 *memory) {
+    unsigned long long isSupported, total, reserved, used, free, isIncluded;
+    int code = numberOf(device, "memory2", "1", &isSupported);
+    // NVML_ERROR_ARGUMENT_VERSION_MISMATCH, as NVIDIA's header defines the version.
+    if (memory->version != 0x02000028) return 25;
+    if (code != SUCCESS) return code;
+    if ((code = numberOf(device, "total", "24564", &total)) != SUCCESS) return code;
+    if ((code = numberOf(device, "reserved", "452", &reserved)) != SUCCESS) return code;
+    if ((code = numberOf(device, "used", "4", &used)) != SUCCESS) return code;
+    if ((code = numberOf(device, "free", "24108", &free)) != SUCCESS) return code;
+    if ((code = numberOf(device, "included", "0", &isIncluded)) != SUCCESS) return code;
+    memory->total = total << 20;
+    memory->reserved = reserved << 20;
+    memory->free = free << 20;
+    memory->used = (isIncluded ? used + reserved : used) << 20;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMemoryInfo(Device device, unsigned long long memory[3]) {
+    unsigned long long total, used;
+    int code = numberOf(device, "total", "24564", &total);
+    if (code != SUCCESS) return code;
+    if ((code = numberOf(device, "used1", "456", &used)) != SUCCESS) return code;
+    memory[0] = total << 20;
+    memory[1] = (total - used) << 20;
+    memory[2] = used << 20;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMigMode(Device device, unsigned *current, unsigned *pending) {
+    unsigned long long number = 0;
+    int code = numberOf(device, "mig", NULL, &number);
+    *current = *pending = (unsigned)number;
+    return code;
+}
+
+int nvmlDeviceGetMaxMigDeviceCount(Device device, unsigned *count) {
+    unsigned long long number = 0;
+    int code = numberOf(device, "migcount", "7", &number);
+    *count = (unsigned)number;
+    return code;
+}
+
+int nvmlDeviceGetMigDeviceHandleByIndex(Device gpu, unsigned index, Device *device) {
+    unsigned long long number;
+    *device = (Device)(MIG + ((size_t)gpu - 1) * 100 + index + 1);
+    return numberOf(*device, "exists", "!6", &number);
+}
+
+int nvmlDeviceGetGpuInstanceId(Device device, unsigned *identifier) {
+    unsigned long long number = 0;
+    int code = numberOf(device, "gi", "0", &number);
+    *identifier = (unsigned)number;
+    return code;
+}
+
+int nvmlDeviceGetComputeInstanceId(Device device, unsigned *identifier) {
+    unsigned long long number = 0;
+    int code = numberOf(device, "ci", "0", &number);
+    *identifier = (unsigned)number;
+    return code;
+}

@@ -1,0 +1,80 @@
+import Synchronization
+import TestSupport
+
+@testable import ProviderHandlers
+
+/// A feed that runs, and what it has said.
+final class FeedFixture: Sendable {
+    /// Quick, and so patient that no slow machine makes a child look silent.
+    static let patient = NVMLFeed.Timing(
+        interval: .milliseconds(5), startLimit: .seconds(600), silenceLimit: .seconds(600), pause: .milliseconds(1),
+        longestPause: .milliseconds(5), missingPause: .milliseconds(5))
+    /// With as much time to begin as ever: what is short is how long it may be silent afterwards.
+    static let impatient = {
+        var timing = patient
+        timing.silenceLimit = .milliseconds(500)
+        return timing
+    }()
+
+    private let feed: NVMLFeed
+    /// Kept while the child reads it.
+    private let fake: FakeNVML?
+    private let recorded = Words()
+    private let task = Mutex<Task<Void, Never>?>(nil)
+
+    /// A feed of the built worker's child, with the fake library in place of NVIDIA's.
+    convenience init(_ fake: FakeNVML, timing: NVMLFeed.Timing = patient) throws {
+        self.init(
+            program: try BuiltProduct.path("provider-fcgi"), environment: fake.environment, timing: timing, fake: fake)
+    }
+
+    init(
+        program: String, environment: [String: String], timing: NVMLFeed.Timing = patient, fake: FakeNVML? = nil
+    ) {
+        self.fake = fake
+        feed = NVMLFeed(program: program, environment: environment, timing: timing)
+        task.withLock { task in
+            task = Task { [feed, recorded] in await feed.run { recorded.add($0) } }
+        }
+    }
+
+    deinit {
+        stop()
+    }
+
+    func stop() {
+        task.withLock { $0?.cancel() }
+        feed.stop()
+    }
+
+    var words: [NVMLWord] { recorded.all }
+
+    /// The newest word, once there is one that is as wanted.
+    @discardableResult
+    func word(_ what: String, _ isWanted: (NVMLWord) -> Bool = { _ in true }) async throws -> NVMLWord {
+        var found: NVMLWord?
+        try await eventually(what) {
+            found = words.last(where: isWanted)
+            return found != nil
+        }
+        return found ?? .failure("")
+    }
+
+    /// The newest sample that is as wanted.
+    func sample(_ what: String = "a sample", _ isWanted: (GPUSample) -> Bool = { _ in true }) async throws -> GPUSample
+    {
+        let word = try await word(what) { word in
+            if case .sample(let sample) = word { isWanted(sample) } else { false }
+        }
+        guard case .sample(let sample) = word else { throw NeverHappened(description: what) }
+        return sample
+    }
+}
+
+private final class Words: Sendable {
+    private let words = Mutex<[NVMLWord]>([])
+
+    var all: [NVMLWord] { words.withLock { $0 } }
+
+    func add(_ word: NVMLWord) { words.withLock { $0.append(word) } }
+}

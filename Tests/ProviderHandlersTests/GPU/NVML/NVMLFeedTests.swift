@@ -1,0 +1,170 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import ProviderHandlers
+
+/// How the child is kept: crashes, hangs, restarts.
+@Suite("NVML's feed", .serialized, .timeLimit(.minutes(2)))
+struct NVMLFeedTests {
+    private func failure(_ word: NVMLWord) -> String? {
+        if case .failure(let reason) = word { reason } else { nil }
+    }
+
+    @Test("a change is seen in the next sample")
+    func change() async throws {
+        let fake = try FakeNVML("gpu0.utilization 1")
+        let feed = try FeedFixture(fake)
+        _ = try await feed.sample { $0.gpus[0].utilization == 1 }
+        try fake.set("gpu0.utilization 99")
+        _ = try await feed.sample("the change") { $0.gpus[0].utilization == 99 }
+        #expect(fake.starts == 1)
+    }
+
+    @Test(
+        "a crash is told, and the next child works",
+        arguments: ["init crash", "gpu0.utilization crash", "gpu0.memory2 crash"])
+    func crash(_ answers: String) async throws {
+        let fake = try FakeNVML(answers)
+        let feed = try FeedFixture(fake)
+        let word = try await feed.word("a word")
+        #expect(word == .failure("NVML's process was ended by signal 11"))
+        try await eventually("it is started again") { fake.starts > 2 }
+        try fake.set("")
+        _ = try await feed.sample()
+    }
+
+    @Test("one that is silent is killed, and the next works", arguments: ["hang", "stop"])
+    func hang(_ ending: String) async throws {
+        for call in ["gpu0.utilization", "gpu0.mig"] {
+            let fake = try FakeNVML("")
+            let feed = try FeedFixture(fake, timing: FeedFixture.impatient)
+            _ = try await feed.sample()
+            try fake.set("\(call) \(ending)")
+            try await feed.word("it is given up") { failure($0) == "NVML has been silent for 0.5 s" }
+            try fake.set("gpu0.utilization 3")
+            _ = try await feed.sample { $0.gpus.first?.utilization == 3 }
+        }
+    }
+
+    @Test("one that never says a word is killed after a time of its own", arguments: ["hang", "stop"])
+    func hangAtStart(_ ending: String) async throws {
+        let fake = try FakeNVML("init \(ending)")
+        var timing = FeedFixture.patient
+        timing.startLimit = .milliseconds(500)
+        let feed = try FeedFixture(fake, timing: timing)
+        try await feed.word("it is given up") { failure($0) == "NVML has been silent for 0.5 s" }
+        try fake.set("")
+        _ = try await feed.sample()
+    }
+
+    @Test("a GPU that is lost is told, and NVML initialized anew until it is back; so is a driver that was reloaded")
+    func lost() async throws {
+        let fake = try FakeNVML("count 2\ngpu1.uuid GPU-b")
+        let feed = try FeedFixture(fake)
+        _ = try await feed.sample { $0.gpus.allSatisfy { $0.fault == nil } }
+        try fake.set("count 2\ngpu1.utilization !15\ngpu1.uuid GPU-b")
+        let lost = try await feed.sample("it is lost") { $0.gpus[1].fault != nil }
+        #expect(lost.gpus[1].fault == "GPU is lost")
+        #expect(lost.gpus[1].uuid == "GPU-b")
+        #expect(lost.gpus[0].fault == nil)
+        try await eventually("new children") { fake.starts > 3 }
+        // The new driver finds one more.
+        try fake.set("count 3\ngeneration 2\ndriver 570.1\ngpu1.uuid GPU-b")
+        let found = try await feed.sample("all are back") { sample in
+            sample.gpus.count == 3 && sample.gpus.allSatisfy { $0.fault == nil }
+        }
+        #expect(found.driverVersion == "570.1")
+        #expect(feed.words.allSatisfy { failure($0) == nil })
+    }
+
+    @Test("a library that turns up")
+    func appears() async throws {
+        let fake = try FakeNVML(nil)
+        try fake.set("")
+        let feed = try FeedFixture(fake)
+        try await feed.word("none")
+        try fake.install()
+        _ = try await feed.sample()
+    }
+
+    @Test(
+        "stopping ends the child at once, also one that hangs",
+        arguments: ["gpu0.utilization hang", "gpu0.mig stop", ""])
+    func stop(_ answers: String) async throws {
+        let program = try FakeNvidiaSMI()
+        try program.behave("echo $$ >$here/process; exec \(try BuiltProduct.path("provider-fcgi")) $@")
+        try program.install()
+        let fake = try FakeNVML(answers)
+        let feed = FeedFixture(program: program.path, environment: fake.environment)
+        try await eventually("it has begun") { fake.starts == 1 }
+        let process = try #require(program.process("process"))
+        feed.stop()
+        try await eventually("it is gone") { !isAlive(process) }
+    }
+
+    @Test("after each failure the pause is longer, up to a limit")
+    func backoff() async throws {
+        let program = try FakeNvidiaSMI("date +%s%N >>$here/times; exit 3")
+        var timing = FeedFixture.patient
+        timing.pause = .milliseconds(100)
+        timing.longestPause = .milliseconds(400)
+        let feed = FeedFixture(program: program.path, environment: [:], timing: timing)
+        try await eventually("five runs") { program.runs >= 5 }
+        feed.stop()
+        let times = try #require(program.written("times")).split(separator: "\n").compactMap { Int($0) }
+        let pauses = zip(times, times.dropFirst()).map { ($1 - $0) / 1_000_000 }
+        // At least so much: a slow machine makes them longer.
+        for (pause, least) in zip(pauses, [100, 200, 400, 400]) { #expect(pause >= least) }
+        #expect(feed.words.allSatisfy { failure($0) == "NVML's process exited with 3" })
+    }
+
+    @Test(
+        "a child that says something else",
+        arguments: [
+            ("echo nonsense", "NVML's process wrote something else than it should"),
+            ("echo '{\"sample\":{\"_0\":{}}}'", "NVML's process wrote something else than it should"),
+            ("printf '\\377\\000\\n'", "NVML's process wrote something else than it should"),
+            ("yes '' | head -n 2", "NVML's process wrote something else than it should"),
+            ("exec cat /dev/zero", "NVML's process wrote a line without end and was killed"),
+            ("exit 0", "NVML's process exited with 0"),
+            ("printf half; exit 0", "NVML's process exited with 0"),
+            ("kill -KILL $$", "NVML's process was ended by signal 9"),
+        ])
+    func hostile(_ script: String, _ reason: String) async throws {
+        let program = try FakeNvidiaSMI(script)
+        let feed = FeedFixture(program: program.path, environment: ["PATH": "/usr/bin:/bin"])
+        #expect(try await feed.word("a word") == .failure(reason))
+    }
+
+    @Test("one that cannot be started")
+    func notStarted() async throws {
+        let feed = FeedFixture(program: "/nonexistent/provider-fcgi", environment: [:])
+        let word = try await feed.word("a word")
+        #expect(failure(word)?.hasPrefix("NVML's process cannot be started: ") == true)
+    }
+
+    @Test("it gets no descriptor and no secret of ours")
+    func inheritance() async throws {
+        let descriptor = try inheritableDescriptor()
+        defer { close(descriptor) }
+        let program = try FakeNvidiaSMI(
+            """
+            if [ -e $here/arguments ]; then exit 1; fi
+            env >$here/environment
+            ls -l /proc/self/fd >$here/descriptors
+            echo $@ >$here/arguments
+            exit 1
+            """)
+        let environment = ["PROVIDER_API_KEY": "secret", "LD_LIBRARY_PATH": "/nowhere", "PATH": "/usr/bin:/bin"]
+        let feed = FeedFixture(program: program.path, environment: environment)
+        try await feed.word("it has ended")
+        let variables = try #require(program.written("environment"))
+        #expect(!variables.contains("PROVIDER_"))
+        #expect(variables.contains("LD_LIBRARY_PATH=/nowhere"))
+        let descriptors = try #require(program.written("descriptors"))
+        #expect(descriptors.contains("0 -> pipe:"))
+        #expect(!descriptors.contains("\(descriptor) ->"))
+        #expect(program.written("arguments") == "--nvml-probe 5\n")
+    }
+}

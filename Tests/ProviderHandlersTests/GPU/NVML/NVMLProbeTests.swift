@@ -1,0 +1,176 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import ProviderHandlers
+
+/// What the child makes of the library's answers; the real child with a library of our own. One after the other: a
+/// process for each of some hundred answers at once would leave no descriptors for others.
+@Suite("NVML's process", .serialized, .timeLimit(.minutes(2)))
+struct NVMLProbeTests {
+    private func firstWord(_ answers: String) async throws -> NVMLWord {
+        try await FeedFixture(FakeNVML(answers)).word("a word")
+    }
+
+    private func gpus(_ answers: String) async throws -> [GPU] {
+        guard case .sample(let sample) = try await firstWord(answers) else { return [] }
+        return sample.gpus
+    }
+
+    @Test("a sample")
+    func sample() async throws {
+        let word = try await firstWord(
+            "count 2\ngpu0.utilization 7\ngpu0.uuid GPU-a\ngpu0.name NVIDIA A\ngpu1.utilization 100\ngpu1.used 20000\ngpu1.free 4112"
+        )
+        #expect(
+            word
+                == .sample(
+                    GPUSample(
+                        gpus: [
+                            GPU(
+                                index: 0, productName: "NVIDIA A", uuid: "GPU-a", utilization: 7, memoryTotal: 24564,
+                                memoryUsed: 4, memoryFree: 24108),
+                            GPU(
+                                index: 1, productName: "NVIDIA Example", uuid: "GPU-1", utilization: 100,
+                                memoryTotal: 24564, memoryUsed: 20000, memoryFree: 4112),
+                        ],
+                        driverVersion: "560.35.03", cudaVersion: "12.6", origin: .nvml)))
+    }
+
+    @Test("a value that is not available is none, and no trouble", arguments: [3, 4, 13, 20, 26])
+    func notAvailable(_ code: Int) async throws {
+        let gpus = try await gpus("gpu0.utilization !\(code)\ngpu0.memory2 !\(code)\ngpu0.total !\(code)")
+        #expect(gpus == [GPU(productName: "NVIDIA Example", uuid: "GPU-0")])
+    }
+
+    /// nvmlReturn_t has 1 to 28, without those above and success, and 999.
+    private static let troubles = (Array(1...28) + [999]).filter { ![3, 4, 13, 20, 26].contains($0) }
+
+    private static func words(_ code: Int) -> String {
+        switch code {
+        case 9: "Driver Not Loaded"
+        case 15: "GPU is lost"
+        case 18: "Driver/library version mismatch"
+        case 999: "Unknown Error"
+        default: "error number \(code)"
+        }
+    }
+
+    @Test("every other error is the GPU's trouble, and the other GPU has none", arguments: troubles)
+    func trouble(_ code: Int) async throws {
+        for call in ["utilization", "memory2", "mig", "handle", "uuid"] {
+            let gpus = try await gpus("count 2\ngpu1.\(call) !\(code)\ngpu0.utilization 3")
+            #expect(gpus.map(\.fault) == [nil, Self.words(code)], "\(call)")
+            #expect(gpus.first?.utilization == 3)
+        }
+    }
+
+    @Test("an initialization that fails", arguments: (Array(1...28) + [999]))
+    func initialization(_ code: Int) async throws {
+        let words = Self.words(code)
+        let expected: NVMLWord = code == 9 ? .missing(words) : .failure("NVML: \(words)")
+        #expect(try await firstWord("init !\(code)") == expected)
+        if code != 9 { #expect(try await firstWord("count !\(code)") == expected) }
+    }
+
+    @Test(
+        "memory as nvidia-smi counts it, whatever the driver's version",
+        arguments: [
+            // Since 510, and as its guide says it should be.
+            ("gpu0.used 7", 7), ("gpu0.used 7\ngpu0.included 1", 7),
+            // Before 510.
+            ("gpu0.memory2 !13\ngpu0.used1 828", 828),
+        ])
+    func memory(_ answers: String, _ used: Int) async throws {
+        #expect(try await gpus(answers).map(\.memoryUsed) == [used])
+    }
+
+    @Test("MIG devices, with holes between them")
+    func mig() async throws {
+        let gpus = try await gpus(
+            """
+            gpu0.mig 1
+            gpu0.utilization !3
+            gpu0.mig1.exists 0
+            gpu0.mig1.uuid MIG-b
+            gpu0.mig1.gi 5
+            gpu0.mig1.ci 2
+            gpu0.mig1.total 20096
+            gpu0.mig1.used 19
+            gpu0.mig1.free 20076
+            gpu0.mig1.reserved 0
+            gpu0.mig4.exists 0
+            gpu0.mig4.memory2 !4
+            gpu0.mig4.total !4
+            """)
+        let gpu = try #require(gpus.first)
+        #expect(gpu.isMIG && gpu.utilization == nil && gpu.fault == nil)
+        #expect(
+            gpu.migDevices == [
+                MIGDevice(
+                    index: 1, uuid: "MIG-b", gpuInstance: 5, computeInstance: 2, memoryTotal: 20096, memoryUsed: 19,
+                    memoryFree: 20076),
+                MIGDevice(index: 4, uuid: "GPU-1004", gpuInstance: 0, computeInstance: 0),
+            ])
+    }
+
+    @Test("sixteen GPUs")
+    func sixteen() async throws {
+        let answers = (0..<16).map { "gpu\($0).utilization \($0 * 5)" }.joined(separator: "\n")
+        let gpus = try await gpus("count 16\n" + answers)
+        #expect(gpus.map(\.utilization) == (0..<16).map { $0 * 5 })
+        #expect(gpus.map(\.uuid) == (0..<16).map { "GPU-\($0)" })
+    }
+
+    @Test("no library")
+    func missing() async throws {
+        let word = try await FeedFixture(FakeNVML(nil)).word("a word")
+        guard case .missing(let reason) = word else {
+            Issue.record("\(word)")
+            return
+        }
+        #expect(reason.hasPrefix("libnvidia-ml.so.1: "))
+    }
+
+    @Test("a library that is none, and one of something else")
+    func wrongLibrary() async throws {
+        let fake = try FakeNVML(nil)
+        try fake.install(try fake.directory.write("text", to: "text"))
+        guard case .missing = try await FeedFixture(fake).word("a word") else {
+            Issue.record("it was loaded")
+            return
+        }
+        let other = try FakeNVML(nil)
+        // Any library will do.
+        let libraries = ["x86_64", "aarch64"].map { "/lib/\($0)-linux-gnu/libc.so.6" }
+        let library: String = try #require(libraries.first { FileManager.default.fileExists(atPath: $0) })
+        try other.install(library)
+        #expect(try await FeedFixture(other).word("a word") == .failure("NVML: nvmlInit_v2 is missing"))
+    }
+
+    @Test("what the library prints does not get in between")
+    func printing() async throws {
+        let fake = try FakeNVML("init print\ngpu0.utilization print")
+        let feed = try FeedFixture(fake)
+        try await eventually("some samples") { feed.words.count > 5 }
+        #expect(feed.words.allSatisfy { if case .sample = $0 { true } else { false } })
+    }
+
+    @Test(
+        "it ends when its parent has gone, also while NVML hangs",
+        arguments: ["", "init hang", "gpu0.utilization hang"])
+    func orphan(_ answers: String) async throws {
+        let fake = try FakeNVML(answers)
+        var pipe: [CInt] = [0, 0]
+        let kind = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        #expect(socketpair(AF_UNIX, kind, 0, &pipe) == 0)
+        let process = try ChildProcess(
+            try BuiltProduct.path("provider-fcgi"), ["--nvml-probe", "5"], environment: fake.environment,
+            standardInput: pipe[0])
+        close(pipe[0])
+        try await eventually("it has begun") { fake.starts == 1 && (answers.hasPrefix("init") || fake.samples > 0) }
+        #expect(process.ended == nil)
+        close(pipe[1])
+        #expect(try await process.waitForExit() == .status(0))
+    }
+}
