@@ -1,31 +1,46 @@
 import Foundation
+import Synchronization
 
 /// A real nginx with the repository's configuration, unprivileged, in a directory of its own.
 public final class NginxServer: Sendable {
     /// Where it listens on 127.0.0.1.
     public let port: Int
     private let directory: TemporaryDirectory
-    private let process: ChildProcess
+    private let reservation: PortReservation
+    private let command: [String]
+    private let process = Mutex<ChildProcess?>(nil)
 
     /// Starts it; it accepts connections when this returns.
     ///
     /// - Parameters:
     ///   - workerSocket: the worker's Unix socket; need not exist yet.
     ///   - engine: address and port for the files of `ollama.forward: nginx`; nil leaves those out.
+    ///   - command: what is to run nginx, with its command line behind it; it has to become nginx.
     ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
     /// - Throws: with nginx's own words when it refuses its configuration.
-    public init(workerSocket: String, engine: String? = nil, extraServerDirectives: String = "") async throws {
-        // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
-        let socket = try ListeningSocket()
-        port = socket.port
+    public init(
+        workerSocket: String, engine: String? = nil, command: [String] = [], extraServerDirectives: String = ""
+    ) async throws {
+        reservation = try PortReservation()
+        port = reservation.port
+        self.command = command
         directory = try await Self.prefix(port: port, workerSocket: workerSocket, engine: engine)
         if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
+        try await start()
+    }
+
+    /// Starts it, on the same port again after `stop`; it accepts connections when this returns.
+    public func start() async throws {
+        // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
+        let socket = try ListeningSocket(backlog: 511, on: reservation)
         var environment = ProcessInfo.processInfo.environment
         environment["NGINX"] = "\(STDIN_FILENO);"
-        process = try withExtendedLifetime(socket) { [directory] in
+        let command = command + [Self.executable] + Self.arguments(directory)
+        let process = try withExtendedLifetime(socket) {
             try ChildProcess(
-                Self.executable, Self.arguments(directory), environment: environment, standardInput: socket.descriptor)
+                command[0], Array(command.dropFirst()), environment: environment, standardInput: socket.descriptor)
         }
+        self.process.withLock { $0 = process }
         // Written once the configuration is accepted; connections wait in the socket until then.
         let pidFile = directory.path + "/nginx.pid"
         try await eventually("nginx starts") {
@@ -88,7 +103,24 @@ public final class NginxServer: Sendable {
 
     /// Ends it at once, open connections included; letting go of the object does the same.
     public func stop() async throws {
+        guard let process = process.withLock({ $0 }) else { return }
         process.terminate()
         try await process.waitForExit()
+    }
+
+    /// The same for code that blocks on a thread of its own.
+    public func stopAndWait() throws {
+        guard let process = process.withLock({ $0 }) else { return }
+        process.terminate()
+        try waitUntil("nginx has ended") { process.ended != nil }
+    }
+
+    /// Has it read its configuration again: new processes take over, the old ones finish their requests. Blocks until
+    /// there is a new one.
+    public func reload() throws {
+        guard let process = process.withLock({ $0 }) else { return }
+        let before = Set(Vitals.children(of: process.pid))
+        process.send(signal: SIGHUP)
+        try waitUntil("nginx has been reloaded") { !before.isSuperset(of: Vitals.children(of: process.pid)) }
     }
 }
