@@ -10,8 +10,8 @@ extension Fault {
         memoryIsScarce,
         diskOfNginxIsFull,
         diskOfTheLogIsFull,
-        clockJumps(by: "+1y", "the clock jumps a year ahead, streams running"),
-        clockJumps(by: "-1y", "the clock jumps back a year, streams running"),
+        clockJumps(byYears: 1, "the clock jumps a year ahead, streams running"),
+        clockJumps(byYears: -1, "the clock jumps back a year, streams running"),
     ]
 
     /// As many threads as find descriptors for all they do; what else comes waits in the socket.
@@ -169,57 +169,6 @@ extension Fault {
         }
         try await rig.settle()
         return outcome
-    }
-
-    /// libfaketime shows the worker another time of day, and leaves the monotonic clock, which alone may count.
-    private static func clockJumps(by offset: String, _ name: String) -> Fault {
-        Fault(.machine, name, obstacle: Tool.isExpected("faketime") ? nil : "faketime is missing") {
-            let began = Gate()
-            let jumped = Gate()
-            let directory = try TemporaryDirectory()
-            let time = try directory.write("+0", to: "time")
-            let gpu = try FakeNvidiaSMI(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %")))
-            let script: ScriptedServer.Script = { request in
-                try request.startStream()
-                try request.event("a")
-                began.open()
-                try jumped.wait()
-                for token in ["b", "c", "[DONE]"] { try request.event(token) }
-                try request.endStream()
-            }
-            let rig = try await FaultRig(engine: script) { central, engine in
-                try await Deployment(
-                    settings: ["PATH": gpu.environment["PATH"], "PROVIDER_LOG_FORMAT": "json"],
-                    workerCommand: [
-                        "env", "FAKETIME_TIMESTAMP_FILE=\(time)", "FAKETIME_NO_CACHE=1", "DONT_FAKE_MONOTONIC=1",
-                        "FAKETIME_DONT_FAKE_MONOTONIC=1", "LD_PRELOAD=" + (faketime ?? ""),
-                    ], central: central, engine: engine)
-            }
-            let outcome = try await onThread {
-                rig.fault.isOn = true
-                let streams = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
-                for _ in streams { try began.wait() }
-                try directory.write(offset, to: "time")
-                try rig.deployment.waitUntil("the worker's clock has jumped") {
-                    _ = try rig.deployment.fetch("GET", "/busy")
-                    return rig.deployment.worker.standardError.contains(#""time":"\#(year(offset))"#)
-                }
-                for _ in streams { jumped.open() }
-                let seen = streams.map(Sighting.of)
-                rig.fault.isOn = false
-                return Outcome(seen, hasReachedEngine: true, recovery: "nothing to recover from")
-            }
-            try await rig.settle()
-            return outcome
-        }
-    }
-
-    private static let faketime = ["x86_64", "aarch64"]
-        .map { "/usr/lib/\($0)-linux-gnu/faketime/libfaketime.so.1" }
-        .first { FileManager.default.fileExists(atPath: $0) }
-
-    private static func year(_ offset: String) -> Int {
-        Calendar(identifier: .gregorian).component(.year, from: Date()) + (offset == "+1y" ? 1 : -1)
     }
 
     /// Sets a soft limit of a process that runs; only its own user may without further rights.
