@@ -19,7 +19,7 @@ WORKDIR /source
 COPY Package.swift ./
 COPY Sources Sources
 # The manifest names the tests' targets, which no program needs: their folders have to be there, empty.
-RUN for target in TestSupport ProviderHandlersTests EndToEndTests; do \
+RUN for target in TestSupport Soak ProviderHandlersTests EndToEndTests; do \
         mkdir -p "Tests/$target" && echo > "Tests/$target/Empty.swift" || exit; \
     done \
     && swift build -c release --static-swift-stdlib --product provider-fcgi \

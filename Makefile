@@ -4,8 +4,8 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build deb test test-asan test-e2e test-containers test-fleet test-system fuzz bench bench-gpu lint format \
-	check-binaries clean
+.PHONY: help run build deb test reliability soak test-asan test-e2e test-containers test-fleet test-system fuzz bench \
+	bench-gpu lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,16 @@ test: ## build and run all tests
 	@scripts/install-dependencies test
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
+
+reliability: ## make every fault and write what came of it into docs/RELIABILITY.md
+	@scripts/install-dependencies test
+	swift build --build-tests
+	WRITE_RELIABILITY=1 swift test --skip-build --disable-xctest --filter FaultTests
+
+soak: ## a mixed load with faults at random, each request accounted for (MINUTES=, 10 by default; SEED=)
+	@scripts/install-dependencies test
+	swift build
+	.build/debug/provider-soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 test-asan: ## the same under AddressSanitizer
 	@scripts/install-dependencies test

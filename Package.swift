@@ -37,6 +37,8 @@ let package = Package(
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         // Declarations alone: the library is loaded at run time, where it is there.
         .systemLibrary(name: "CNVML"),
+        // Part of glibc, but not of Swift's module of it.
+        .systemLibrary(name: "CMalloc"),
         .target(
             name: "ProviderHandlers",
             dependencies: [
@@ -49,7 +51,7 @@ let package = Package(
         .executableTarget(
             name: "provider-fcgi",
             dependencies: [
-                "CFastCGI", "ProviderHandlers",
+                "CFastCGI", "CMalloc", "ProviderHandlers",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -75,6 +77,14 @@ let package = Package(
         ),
         .target(name: "FakeNVML", path: "Tests/FakeNVML"),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        // `make soak`.
+        .executableTarget(
+            name: "provider-soak",
+            dependencies: [
+                "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Soak", swiftSettings: strict),
         .testTarget(
             name: "ProviderHandlersTests",
             dependencies: [

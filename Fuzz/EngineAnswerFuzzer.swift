@@ -9,7 +9,7 @@ func fuzzEngineAnswer(_ bytes: [UInt8]) {
     let answer = bytes.dropFirst(2)
     let client = MemoryClient(Request(method: "POST", path: "/v1/completions", contentLength: 0))
     let exchange = Exchange(client)
-    let relay = ResponseRelay(exchange, RequestBody(client, limit: 1000))
+    let relay = ResponseRelay(exchange, RequestBody(client, limit: 1000), heldBytes: HeldBytes())
     let (head, body) = parseHead(answer)
     do {
         if let head {

@@ -12,6 +12,7 @@ struct Parts: Sendable {
     private let engine = HTTPClient(proxied: false)
     private let agent = HTTPClient(proxied: false)
     private let outside = HTTPClient(proxied: true)
+    private let heldBytes = HeldBytes()
 
     init(_ configuration: Configuration) {
         logSettings = LogSettings(configuration.log)
@@ -43,7 +44,7 @@ struct Parts: Sendable {
             hmac: HMACValidator(
                 central: CentralClient(http: outside, provider: configuration.provider),
                 provider: configuration.provider, logger: logger),
-            forwarder: CompletionForwarder(http: engine, engine: configuration.ollama),
+            forwarder: CompletionForwarder(http: engine, engine: configuration.ollama, heldBytes: heldBytes),
             health: HealthCheck(
                 collector: collector, gpu: { [sampler] in sampler.status },
                 willCollect: { [sampler] in sampler.refresh() },

@@ -1,7 +1,32 @@
+import CMalloc
 import Glibc
 
 /// What the process takes of the machine, besides what it does.
 enum ProcessResources {
+    /// What a thread takes at most: the connection, and for engine, central and ngrok's agent, of which it asks two for one
+    /// request, a connection and libcurl's means to be woken. A transfer that is kept belongs to a thread there was.
+    private static let descriptorsOfAThread = 7
+    /// Left to everything else: nvidia-smi's pipes, the configuration. And libdispatch, under Swift's tasks, opens a file in
+    /// /proc every second and ends the process when it cannot (workqueue.c).
+    private static let reserve = 256
+
+    /// So many threads find descriptors for all they do.
+    static var maxThreads: Int {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
+        let all = Int(clamping: limit.rlim_cur)
+        return max(2, (all - min(reserve, all / 4)) / descriptorsOfAThread)
+    }
+
+    /// Has large blocks given back to the system as soon as they are freed.
+    ///
+    /// By default glibc raises the size from which on a block gets a mapping of its own to that of the largest that was
+    /// freed, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD): a few answers of 8 MiB that were held back would then stay in
+    /// memory for good, in each of up to 8 arenas for each core. Setting it, to its default here, ends that.
+    static func returnLargeBlocks() {
+        mallopt(M_MMAP_THRESHOLD, 128 * 1024)
+    }
+
     /// Raises the limit of open files to what the system allows: a stream takes four descriptors.
     ///
     /// Nothing here uses select(2), which is why the lower limit is the one that processes start with.

@@ -56,6 +56,7 @@ struct ProviderFCGI: ParsableCommand {
         // Before any other thread exists: they inherit what is blocked.
         Signals.prepare()
         ProcessResources.raiseDescriptorLimit()
+        ProcessResources.returnLargeBlocks()
         let status: CInt
         do throws(ListenError) {
             var worker = try Worker(loaded, from: source)

@@ -37,9 +37,13 @@ final class WorkerThreads: Sendable {
         var idle = 0
         var accepted: UInt64 = 0
         var isStopping = false
+        /// Whether accepting waits for descriptors or memory.
+        var isShort = false
 
         /// Whether another thread has to be there for the next connection.
-        var needsThread: Bool { idle == 0 && !isStopping && threads.count < service.maxThreads }
+        var needsThread: Bool {
+            idle == 0 && !isStopping && threads.count < min(service.maxThreads, ProcessResources.maxThreads)
+        }
     }
 
     private let state: Mutex<State>
@@ -61,6 +65,12 @@ final class WorkerThreads: Sendable {
     ///
     /// - Throws: when not even one can be started.
     func start() throws(ListenError) {
+        let (wanted, possible) = (state.withLock { $0.service.maxThreads }, ProcessResources.maxThreads)
+        if possible < wanted {
+            logger.warning(
+                "the limit of descriptors (RLIMIT_NOFILE) is enough for \(possible) threads of \(wanted); more requests wait"
+            )
+        }
         guard spawn() else { throw ListenError(description: "cannot start a thread: \(systemError(errno))") }
     }
 
@@ -137,7 +147,10 @@ final class WorkerThreads: Sendable {
         defer { Signals.allowWake(false) }
         while true {
             if listener.isInherited && isStopping { return nil }
-            if let connection = listener.accept() { return connection }
+            if let connection = listener.accept() {
+                noteShortage(nil)
+                return connection
+            }
             let code = errno
             switch code {
             // All but the first are errors of the connection, not of the socket (accept(2)).
@@ -151,14 +164,32 @@ final class WorkerThreads: Sendable {
             case EAGAIN:
                 listener.waitForConnection()
             case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                logger.warning("cannot accept: \(systemError(code))")
-                // The shortage passes when requests in flight end; asking again at once would only spin.
-                usleep(100_000)
+                waitForRoom(systemError(code))
             default:
                 // The socket itself is broken: a worker that answers nobody must not look alive.
                 logger.critical("cannot accept: \(systemError(code))")
                 exit(Self.socketBroken)
             }
+        }
+    }
+
+    /// The shortage passes when requests in flight end; asking again at once would only spin.
+    private func waitForRoom(_ shortage: String) {
+        noteShortage(shortage)
+        usleep(100_000)
+    }
+
+    /// Says when a shortage begins and when it is over: every thread meets it, again and again.
+    private func noteShortage(_ shortage: String?) {
+        let isNews = state.withLock { state in
+            defer { state.isShort = shortage != nil }
+            return state.isShort != (shortage != nil)
+        }
+        guard isNews else { return }
+        if let shortage {
+            logger.warning("cannot accept: \(shortage)")
+        } else {
+            logger.notice("accepts again")
         }
     }
 

@@ -7,10 +7,12 @@ import Testing
     private static func fleet(
         _ machines: [ScriptedServer], replacing replacements: [(String, String)] = []
     ) async throws -> NginxServer {
-        let socket = try ListeningSocket()
-        let prefix = try await NginxServer.prefix(port: socket.port, workerSocket: "/nowhere/fcgi.sock")
+        let reservation = try PortReservation()
+        let prefix = try await NginxServer.prefix(port: reservation.port, workerSocket: "/nowhere/fcgi.sock")
         var replacements =
-            replacements + [("127.0.0.1:8080", "127.0.0.1:\(socket.port)"), ("/var/log/nginx/provider-fleet.", "")]
+            replacements + [
+                ("127.0.0.1:8080", "127.0.0.1:\(reservation.port)"), ("/var/log/nginx/provider-fleet.", ""),
+            ]
         for number in 1...3 {
             replacements.append(("10.77.0.\(number):8080", "127.0.0.1:\(machines[(number - 1) % machines.count].port)"))
         }
@@ -20,7 +22,7 @@ import Testing
             text = text.replacing(shipped, with: other)
         }
         try prefix.write(text, to: "sites-enabled/provider.conf")
-        return try await NginxServer(prefix, on: socket)
+        return try await NginxServer(prefix, on: reservation)
     }
 
     @Test func aFloodIsRefusedInJSON() async throws {

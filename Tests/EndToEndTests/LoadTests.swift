@@ -58,7 +58,7 @@ import Testing
             })
         try await onThread {
             #expect(try deployment.complete().status == 200)
-            let before = try peakMemory(of: deployment.worker.pid)
+            let before = Vitals.kibibytes("VmHWM", of: deployment.worker.pid) ?? .max
             let probe = try HTTPProbe(
                 port: deployment.nginx.port, "POST", "/large", body: String(repeating: "x", count: size))
             let response = try probe.response()
@@ -66,15 +66,26 @@ import Testing
             #expect(try response.body.count() == size)
             #expect(seen.text == String(size))
             // Up to 8 MiB of an answer are held back, in an array that may be copied while it grows.
-            let after = try peakMemory(of: deployment.worker.pid)
+            let after = Vitals.kibibytes("VmHWM", of: deployment.worker.pid) ?? .max
             #expect(after - before < 40 * 1024, "\(before) KiB, then \(after) KiB")
         }
     }
 
-    /// VmHWM in KiB (proc(5)).
-    private func peakMemory(of pid: pid_t) throws -> Int {
-        let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-        return Int(line?.split(separator: " ")[1] ?? "") ?? .max
+    /// Eight answers of 7 MiB at once, and then again: what they took is the system's again.
+    @Test func memoryIsGivenBack() async throws {
+        let size = 7 * 1024 * 1024
+        let deployment = try await Deployment(engine: { try $0.answer(200, String(repeating: "y", count: size)) })
+        try await onThread {
+            #expect(try deployment.complete().status == 200)
+            let before = Vitals.kibibytes("VmRSS", of: deployment.worker.pid) ?? .max
+            for _ in 0..<2 {
+                let probes = try (0..<8).map { _ in try deployment.startCompletion() }
+                for probe in probes { #expect(try probe.response().body.count() == size) }
+            }
+            // A third of what was held at once, at most.
+            try deployment.waitUntil("memory is given back") {
+                (Vitals.kibibytes("VmRSS", of: deployment.worker.pid) ?? .max) - before < 18 * 1024
+            }
+        }
     }
 }

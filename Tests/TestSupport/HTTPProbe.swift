@@ -1,5 +1,5 @@
 /// A client that sends one request on a connection of its own and sees the answer as it arrives.
-public final class HTTPProbe {
+public final class HTTPProbe: Sendable {
     public let connection: SocketConnection
 
     /// Connects and sends the head. `body` follows with its length, unless `declaring` says another one; nil sends a

@@ -1,5 +1,20 @@
 import Foundation
 
+/// A TCP port of 127.0.0.1 that stays a test's own while nobody listens on it: connections are refused then.
+///
+/// A socket that is bound but does not listen holds it. Both it and those that listen have SO_REUSEADDR, which lets
+/// them share the port as long as one of them listens at most (socket(7)).
+public final class PortReservation: Sendable {
+    public let port: Int
+    private let descriptor: CInt
+
+    public init() throws {
+        (descriptor, port) = try bound(to: 0, isShared: true)
+    }
+
+    deinit { close(descriptor) }
+}
+
 /// A TCP socket that listens on 127.0.0.1, on a port the kernel chose; for handing over to a program.
 ///
 /// The port is the program's from the first moment: chosen beforehand and released, it could be taken by another
@@ -17,20 +32,32 @@ public final class ListeningSocket: Sendable {
         try self.init(backlog: 128, address: address)
     }
 
-    init(backlog: CInt, address text: String = "127.0.0.1") throws {
-        descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        var address = loopback(port: 0)
-        address.sin_addr.s_addr = inet_addr(text)
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isListening = withUnsafeMutablePointer(to: &address) { [descriptor] pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, size) == 0 && listen(descriptor, backlog) == 0
-                    && getsockname(descriptor, address, &size) == 0
-            }
-        }
-        port = Int(UInt16(bigEndian: address.sin_port))
-        guard isListening else { throw SocketError("listen") }
+    /// - Parameter reservation: whose port it is; nil for a new one.
+    init(backlog: CInt, on reservation: PortReservation? = nil, address: String = "127.0.0.1") throws {
+        (descriptor, port) = try bound(to: reservation?.port ?? 0, of: address, isShared: reservation != nil)
+        guard listen(descriptor, backlog) == 0 else { throw SocketError("listen") }
     }
 
     deinit { close(descriptor) }
+}
+
+private func bound(to port: Int, of host: String = "127.0.0.1", isShared: Bool) throws -> (descriptor: CInt, port: Int)
+{
+    let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    var on: CInt = isShared ? 1 : 0
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
+    var address = loopback(port: port)
+    address.sin_addr.s_addr = inet_addr(host)
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+            bind(descriptor, address, size) == 0 && getsockname(descriptor, address, &size) == 0
+        }
+    }
+    guard isBound else {
+        let error = SocketError("bind to \(host):\(port)")
+        close(descriptor)
+        throw error
+    }
+    return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
 }

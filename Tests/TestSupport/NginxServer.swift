@@ -1,49 +1,63 @@
 import Foundation
+import Synchronization
 
 /// A real nginx with the repository's configuration, unprivileged, in a directory of its own.
 public final class NginxServer: Sendable {
     /// Where it listens on 127.0.0.1.
     public let port: Int
     private let directory: TemporaryDirectory
-    private let process: ChildProcess
+    private let reservation: PortReservation
+    private let command: [String]
+    private let process = Mutex<ChildProcess?>(nil)
 
     /// Starts it with the site; it accepts connections when this returns.
     ///
     /// - Parameters:
     ///   - workerSocket: the worker's Unix socket; need not exist yet.
     ///   - engine: address and port for the files of `ollama.forward: nginx`; nil leaves those out.
+    ///   - command: what is to run nginx, with its command line behind it; it has to become nginx.
     ///   - limitsClients: whether the limits for each client are as shipped. Tests ask hundreds of times a second from one
     ///     address, which they are there to stop.
     ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
     ///   - replacements: shipped directives and what a test has in their place, such as a shorter time.
     /// - Throws: with nginx's own words when it refuses its configuration.
     public convenience init(
-        workerSocket: String, engine: String? = nil, limitsClients: Bool = false, extraServerDirectives: String = "",
-        replacing replacements: [(String, String)] = []
+        workerSocket: String, engine: String? = nil, command: [String] = [], limitsClients: Bool = false,
+        extraServerDirectives: String = "", replacing replacements: [(String, String)] = []
     ) async throws {
-        let socket = try ListeningSocket()
-        let directory = try await Self.prefix(port: socket.port, workerSocket: workerSocket, engine: engine)
+        let reservation = try PortReservation()
+        let directory = try await Self.prefix(port: reservation.port, workerSocket: workerSocket, engine: engine)
         var replacements = replacements
         if !limitsClients { replacements += Self.clientLimits.map { ($0, "") } }
         for (shipped, other) in replacements { try Self.replace(shipped, by: other, in: directory) }
         if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
-        try await self.init(directory, on: socket)
+        try await self.init(directory, on: reservation, command: command)
     }
 
     /// Starts it with whatever configuration is in a prefix.
     ///
-    /// - Parameter socket: what it listens on, as nginx.conf says as well. It takes it over as it does from an older nginx
-    ///   that it replaces: $NGINX names the descriptor.
+    /// - Parameter reservation: the port it listens on, as nginx.conf says as well.
     /// - Throws: with nginx's own words when it refuses its configuration.
-    public init(_ prefix: TemporaryDirectory, on socket: ListeningSocket) async throws {
-        port = socket.port
+    public init(_ prefix: TemporaryDirectory, on reservation: PortReservation, command: [String] = []) async throws {
+        self.reservation = reservation
+        port = reservation.port
+        self.command = command
         directory = prefix
+        try await start()
+    }
+
+    /// Starts it, on the same port again after `stop`; it accepts connections when this returns.
+    public func start() async throws {
+        // nginx takes over the socket as it does from an older nginx that it replaces: $NGINX names the descriptor.
+        let socket = try ListeningSocket(backlog: 511, on: reservation)
         var environment = ProcessInfo.processInfo.environment
         environment["NGINX"] = "\(STDIN_FILENO);"
-        process = try withExtendedLifetime(socket) { [directory] in
+        let command = command + [Self.executable] + Self.arguments(directory)
+        let process = try withExtendedLifetime(socket) {
             try ChildProcess(
-                Self.executable, Self.arguments(directory), environment: environment, standardInput: socket.descriptor)
+                command[0], Array(command.dropFirst()), environment: environment, standardInput: socket.descriptor)
         }
+        self.process.withLock { $0 = process }
         // Written once the configuration is accepted; connections wait in the socket until then.
         let pidFile = directory.path + "/nginx.pid"
         try await eventually("nginx starts") {
@@ -100,6 +114,9 @@ public final class NginxServer: Sendable {
         try prefix.write(file.replacingOccurrences(of: include, with: directives + "\n" + include), to: name)
     }
 
+    /// Its first process, which keeps the others; nil when it does not run.
+    public var pid: Int32? { process.withLock { $0 }?.pid }
+
     /// Its base URL, without a trailing slash.
     public var url: String { "http://127.0.0.1:\(port)" }
 
@@ -124,7 +141,24 @@ public final class NginxServer: Sendable {
 
     /// Ends it at once, open connections included; letting go of the object does the same.
     public func stop() async throws {
+        guard let process = process.withLock({ $0 }) else { return }
         process.terminate()
         try await process.waitForExit()
+    }
+
+    /// The same for code that blocks on a thread of its own.
+    public func stopAndWait() throws {
+        guard let process = process.withLock({ $0 }) else { return }
+        process.terminate()
+        try waitUntil("nginx has ended") { process.ended != nil }
+    }
+
+    /// Has it read its configuration again: new processes take over, the old ones finish their requests. Blocks until
+    /// there is a new one.
+    public func reload() throws {
+        guard let process = process.withLock({ $0 }) else { return }
+        let before = Set(Vitals.children(of: process.pid))
+        process.send(signal: SIGHUP)
+        try waitUntil("nginx has been reloaded") { !before.isSuperset(of: Vitals.children(of: process.pid)) }
     }
 }

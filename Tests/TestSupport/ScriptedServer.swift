@@ -7,11 +7,12 @@ import Synchronization
 public final class ScriptedServer: Sendable {
     public typealias Script = @Sendable (ScriptedRequest) throws -> Void
 
-    private let socket: ListeningSocket
+    private let reservation: PortReservation
     private let script: Script
     private let record = Mutex(Record())
 
     private struct Record {
+        var socket: ListeningSocket?
         var connections: [SocketConnection] = []
         var requests: [String] = []
     }
@@ -19,8 +20,27 @@ public final class ScriptedServer: Sendable {
     /// Listens on a port the kernel chooses.
     public init(_ script: @escaping Script) throws {
         self.script = script
-        let socket = try ListeningSocket(backlog: 1024)
-        self.socket = socket
+        reservation = try PortReservation()
+        try start()
+    }
+
+    deinit {
+        stop()
+    }
+
+    public var port: Int { reservation.port }
+    public var url: String { "http://127.0.0.1:\(port)" }
+
+    /// Connections accepted so far.
+    public var connectionCount: Int { record.withLock { $0.connections.count } }
+
+    /// Start lines of the requests received so far.
+    public var requests: [String] { record.withLock { $0.requests } }
+
+    /// Listens, on the same port again after `stop`.
+    public func start() throws {
+        let socket = try ListeningSocket(backlog: 1024, on: reservation)
+        record.withLock { $0.socket = socket }
         Thread.detachNewThread { [weak self] in
             // Ends when `stop` shuts the socket down.
             while case let connection = accept(socket.descriptor, nil, nil), connection >= 0 {
@@ -32,23 +52,14 @@ public final class ScriptedServer: Sendable {
         }
     }
 
-    deinit {
-        stop()
-    }
-
-    public var port: Int { socket.port }
-    public var url: String { "http://127.0.0.1:\(port)" }
-
-    /// Connections accepted so far.
-    public var connectionCount: Int { record.withLock { $0.connections.count } }
-
-    /// Start lines of the requests received so far.
-    public var requests: [String] { record.withLock { $0.requests } }
-
     /// Refuses new connections and closes those there are.
     public func stop() {
-        shutdown(socket.descriptor, Int32(SHUT_RDWR))
-        for connection in record.withLock({ $0.connections }) { connection.shutDown() }
+        let (socket, connections) = record.withLock { record in
+            defer { record.socket = nil }
+            return (record.socket, record.connections)
+        }
+        if let socket { shutdown(socket.descriptor, Int32(SHUT_RDWR)) }
+        for connection in connections { connection.shutDown() }
     }
 
     private func serve(_ connection: SocketConnection) {

@@ -2,10 +2,13 @@
 public struct CompletionForwarder: Sendable {
     private let http: HTTPClient
     private let engine: Configuration.Ollama
+    private let heldBytes: HeldBytes
 
-    public init(http: HTTPClient, engine: Configuration.Ollama) {
+    /// - Parameter heldBytes: shared by all forwarders of a process.
+    public init(http: HTTPClient, engine: Configuration.Ollama, heldBytes: HeldBytes = HeldBytes()) {
         self.http = http
         self.engine = engine
+        self.heldBytes = heldBytes
     }
 
     /// Answers the exchange with what the engine says, whatever its status; or leaves that to nginx.
@@ -18,7 +21,7 @@ public struct CompletionForwarder: Sendable {
             .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),
             timeouts: HTTPTimeouts(
                 connect: engine.connectTimeout, firstByte: engine.firstByteTimeout, idle: engine.idleTimeout))
-        let relay = ResponseRelay(exchange, body)
+        let relay = ResponseRelay(exchange, body, heldBytes: heldBytes)
         do throws(HTTPError) {
             try http.run(
                 request, handler: relay,

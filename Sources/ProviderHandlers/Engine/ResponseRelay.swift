@@ -10,20 +10,28 @@ final class ResponseRelay: TransferHandler {
         case waiting
         case holding(HTTPResponseHead, [UInt8])
         case streaming(EventTail)
-        /// Too large to hold back.
+        /// Too large to hold back, or no memory is left for that.
         case passing
     }
 
     private let exchange: Exchange
     private let body: RequestBody
+    private let heldBytes: HeldBytes
+    /// What this answer has claimed of them.
+    private var claimed = 0
     private var state = State.waiting
     private var isFlushDue = false
     /// What stopped the transfer on the client's side; libcurl's thread of control carries only `HTTPError`.
     private var interrupted: Interrupted?
 
-    init(_ exchange: Exchange, _ body: RequestBody) {
+    init(_ exchange: Exchange, _ body: RequestBody, heldBytes: HeldBytes) {
         self.exchange = exchange
         self.body = body
+        self.heldBytes = heldBytes
+    }
+
+    deinit {
+        heldBytes.giveBack(claimed)
     }
 
     // MARK: While the transfer runs
@@ -48,9 +56,11 @@ final class ResponseRelay: TransferHandler {
             throw .broken("body before head")
         case .holding(let head, var held):
             state = .waiting  // so that appending does not copy what is held
-            held.append(piece)
-            state = .holding(head, held)
-            guard held.count > Self.holdLimit else { return }
+            if held.count + piece.byteCount <= Self.holdLimit && makeRoom(for: piece, in: &held) {
+                held.append(piece)
+                state = .holding(head, held)
+                return
+            }
             var sent = EndToEndHeaders.filtered(head)
             // With both, the length does not count (RFC 9112, 6.3).
             if head.headers.first("Transfer-Encoding") == nil, let length = head.headers.first("Content-Length") {
@@ -60,6 +70,7 @@ final class ResponseRelay: TransferHandler {
             try stopping { () throws(Interrupted) in
                 try exchange.send(sent)
                 try unsafe exchange.send(held.span.bytes)
+                try exchange.send(piece)
             }
         case .streaming(var tail):
             tail.add(piece)
@@ -69,6 +80,17 @@ final class ResponseRelay: TransferHandler {
             try stopping { () throws(Interrupted) in try exchange.send(piece) }
         }
         isFlushDue = true
+    }
+
+    /// Whether there is memory to hold this piece as well.
+    private func makeRoom(for piece: RawSpan, in held: inout [UInt8]) -> Bool {
+        let needed = held.count + piece.byteCount
+        guard needed > claimed else { return true }
+        let capacity = max(needed, min(2 * claimed, Self.holdLimit))
+        guard heldBytes.claim(capacity - claimed) else { return false }
+        claimed = capacity
+        held.reserveCapacity(capacity)
+        return true
     }
 
     func receivedAllSoFar() throws(HTTPError) {

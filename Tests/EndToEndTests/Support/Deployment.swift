@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import TestSupport
 
 /// What a provider's machine runs: real nginx, the built worker, and in place of Ollama and the central system two
@@ -9,7 +10,7 @@ final class Deployment: Sendable {
 
     let engine: ScriptedServer
     let central: ScriptedServer
-    let worker: ChildProcess
+    var worker: ChildProcess { process.withLock { $0 } }
     let nginx: NginxServer
     /// Nil on a machine without nvidia-smi.
     let gpu: FakeGPU?
@@ -17,6 +18,8 @@ final class Deployment: Sendable {
     private let nvml: FakeNVML?
     let socket: String
     private let directory: TemporaryDirectory
+    private let process: Mutex<ChildProcess>
+    private let launch: @Sendable () throws -> ChildProcess
 
     private static let configurationFile = "config.yaml"
 
@@ -30,11 +33,14 @@ final class Deployment: Sendable {
     ///   - gpu: what nvidia-smi shows; nil for a machine without one.
     ///   - nvml: the library in place of NVIDIA's, which is then asked before nvidia-smi.
     ///   - workerCommand: what is to run the worker, with its command line behind it; it has to become the worker.
+    ///   - nginxCommand: the same for nginx.
+    ///   - inherited: the socket that the worker is handed as systemd does; nil lets it make one.
     ///   - limitsClients, nginxReplacements: as `NginxServer` takes them.
     init(
         forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
         gpu state: FakeGPU.State? = nil, nvml: FakeNVML? = nil,
-        workerCommand: [String] = [], limitsClients: Bool = false, nginxReplacements: [(String, String)] = [],
+        workerCommand: [String] = [], nginxCommand: [String] = [], inherited: UnixListener? = nil,
+        limitsClients: Bool = false, nginxReplacements: [(String, String)] = [],
         nginxDirectives: (String) -> String = { _ in "" },
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -42,7 +48,7 @@ final class Deployment: Sendable {
         self.engine = try ScriptedServer(engine)
         self.central = try ScriptedServer(central)
         directory = try TemporaryDirectory()
-        socket = directory.path + "/fcgi.sock"
+        socket = inherited?.path ?? directory.path + "/fcgi.sock"
         gpu = try state.map { try FakeGPU($0) }
         self.nvml = nvml
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
@@ -52,16 +58,27 @@ final class Deployment: Sendable {
         for (name, value) in settings { environment[name] = value }
         let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
         nginx = try await NginxServer(
-            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)", limitsClients: limitsClients,
-            extraServerDirectives: nginxDirectives(socket), replacing: nginxReplacements)
+            workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)", command: nginxCommand,
+            limitsClients: limitsClients, extraServerDirectives: nginxDirectives(socket), replacing: nginxReplacements)
         // Only the worker's own PATH is without programs.
         let path = ["env", "PATH=" + (environment["PATH"] ?? "")]
         if !workerCommand.isEmpty { environment["PATH"] = ProcessInfo.processInfo.environment["PATH"] }
         let command =
             workerCommand + (workerCommand.isEmpty ? [] : path)
             + [try BuiltProduct.path("provider-fcgi"), "--config", file, "--nginx-upstream", nginx.upstreamFile]
-        worker = try ChildProcess(command[0], Array(command.dropFirst()), environment: environment)
+        let variables = environment
+        launch = {
+            try ChildProcess(
+                command[0], Array(command.dropFirst()), environment: variables, standardInput: inherited?.descriptor)
+        }
+        process = Mutex(try launch())
         try await worker.waitUntilReady()
+    }
+
+    /// Starts another worker in place of one that has ended; does not wait until it is ready.
+    func startWorker() throws {
+        let next = try launch()
+        process.withLock { $0 = next }
     }
 
     /// The environment of either program: none of ours, so that what the machine has changes no test.

@@ -18,7 +18,7 @@ final class TLSServer: Sendable {
     /// - Parameter answer: status and body of each answer.
     init(_ certificate: Certificate, answer: (status: Int, body: String) = (200, #"{"valid":true}"#)) async throws {
         directory = try TemporaryDirectory()
-        let socket = try ListeningSocket()
+        let reservation = try PortReservation()
         let path = directory.path
         try await Self.run(Self.script(certificate), in: path)
         try directory.write(
@@ -35,14 +35,14 @@ final class TLSServer: Sendable {
                 log_format requests '$request $http_authorization';
                 access_log access.log requests;
                 server {
-                    listen 127.0.0.1:\(socket.port) ssl;
+                    listen 127.0.0.1:\(reservation.port) ssl;
                     ssl_certificate leaf.pem;
                     ssl_certificate_key leaf.key;
                     location / { return \(answer.status) '\(answer.body)'; }
                 }
             }
             """, to: "nginx.conf")
-        nginx = try await NginxServer(directory, on: socket)
+        nginx = try await NginxServer(directory, on: reservation)
     }
 
     var port: Int { nginx.port }
@@ -59,16 +59,41 @@ final class TLSServer: Sendable {
     }
 
     private static func script(_ certificate: Certificate) -> String {
-        let host = certificate == .ofAnotherHost ? "DNS:central.example,IP:192.0.2.1" : "IP:127.0.0.1"
-        let days = certificate == .expired ? -1 : 1
-        let sign = certificate == .selfSigned ? "-signkey leaf.key" : "-CA ca.pem -CAkey ca.key -CAcreateserial"
         let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
         return """
             openssl req -x509 \(key) -days 2 -subj /CN=authority -keyout ca.key -out ca.pem &&
             openssl req \(key) -subj /CN=central -keyout leaf.key -out leaf.csr &&
+            \(signature(certificate))
+            """
+    }
+
+    private static func signature(_ certificate: Certificate) -> String {
+        let host = certificate == .ofAnotherHost ? "DNS:central.example,IP:192.0.2.1" : "IP:127.0.0.1"
+        let days = certificate == .expired ? -1 : 1
+        let sign = certificate == .selfSigned ? "-signkey leaf.key" : "-CA ca.pem -CAkey ca.key -CAcreateserial"
+        return """
             echo subjectAltName=\(host) >san &&
             openssl x509 -req -in leaf.csr \(sign) -days \(days) -extfile san -out leaf.pem
             """
+    }
+
+    /// Stops it as a whole, connections being made included, or lets it go on.
+    func pause(_ isPaused: Bool) {
+        guard let pid = nginx.pid else { return }
+        for process in Vitals.children(of: pid) + [pid] { kill(process, isPaused ? SIGSTOP : SIGCONT) }
+    }
+
+    /// Takes a good certificate of the same authority in place of the one it has.
+    func renew() async throws {
+        guard let pid = nginx.pid else { return }
+        try await Self.run(Self.signature(.good), in: directory.path)
+        let old = Set(Vitals.children(of: pid))
+        kill(pid, SIGHUP)
+        // The old one must have gone: it would take connections until then.
+        try await eventually("the TLS server has the new certificate") {
+            let now = Set(Vitals.children(of: pid))
+            return !now.isEmpty && now.isDisjoint(with: old)
+        }
     }
 
     private static func run(_ script: String, in directory: String) async throws {

@@ -20,7 +20,7 @@ final class PipelineFixture: Sendable {
     init(
         configure: (inout Configuration) -> Void = { _ in },
         gpu: BusyVerdict = .idle, status: GPUStatus = .absent,
-        freshness: Duration = .seconds(600), maxAge: Duration = .seconds(600),
+        freshness: Duration = .seconds(600), maxAge: Duration = .seconds(600), heldBytes: HeldBytes = HeldBytes(),
         central centralScript: @escaping ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) },
         engine engineScript: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
     ) throws {
@@ -44,7 +44,7 @@ final class PipelineFixture: Sendable {
             hmac: HMACValidator(
                 central: CentralClient(http: HTTPClient(proxied: false), provider: configuration.provider),
                 provider: configuration.provider, logger: logger),
-            forwarder: CompletionForwarder(http: http, engine: configuration.ollama),
+            forwarder: CompletionForwarder(http: http, engine: configuration.ollama, heldBytes: heldBytes),
             health: HealthCheck(
                 collector: ReportCollector(
                     models: EngineModels(http: http, engine: configuration.ollama),

@@ -1,0 +1,86 @@
+import TestSupport
+import Testing
+
+/// A fault, what is done to see it, and what is expected of the recovery.
+struct Fault: Sendable, CustomTestStringConvertible {
+    /// The parts of docs/RELIABILITY.md, in order.
+    enum Part: String, CaseIterable {
+        case engine, central, gpu, machine, processes
+    }
+
+    /// What happened, as the document tells it.
+    struct Outcome {
+        let client: String
+        let lost: String
+        let recovery: String
+
+        init(client: String, lost: String, recovery: String) {
+            self.client = client
+            self.lost = lost
+            self.recovery = recovery
+        }
+
+        /// - Parameters:
+        ///   - seen: all alike.
+        ///   - hasReachedEngine: whether the engine had begun with the requests.
+        init(_ seen: [Sighting], hasReachedEngine: Bool, recovery: String) {
+            let first = seen.first ?? .other("nothing")
+            let isUniform = seen.allSatisfy { $0 == first }
+            client = isUniform ? first.text : "differs: " + seen.map(\.text).joined(separator: "; ")
+            lost = first.loss(hasReachedEngine: hasReachedEngine)
+            self.recovery = recovery
+        }
+    }
+
+    /// What recovery looks like; each is asserted where it is claimed.
+    static let nextRequest = "with the next request"
+
+    let part: Part
+    let name: String
+    /// Why it cannot be made here; nil where it can.
+    let obstacle: @Sendable () -> String?
+    let run: @Sendable () async throws -> Outcome
+
+    init(
+        _ part: Part, _ name: String, obstacle: @autoclosure @escaping @Sendable () -> String? = nil,
+        run: @escaping @Sendable () async throws -> Outcome
+    ) {
+        self.part = part
+        self.name = name
+        self.obstacle = obstacle
+        self.run = run
+    }
+
+    var testDescription: String { name }
+
+    /// Runs it; what came of it has to be what the document says, or becomes that with `$WRITE_RELIABILITY`.
+    func verify() async throws {
+        if let obstacle = obstacle() { try Test.cancel("\(name): \(obstacle)") }
+        let outcome = try await run()
+        try FaultDocument.check(self, outcome)
+    }
+}
+
+extension Fault {
+    /// A fault that lies in what the engine or central does with a request, and that is over with the next one.
+    static func scripted(
+        _ part: Part, _ name: String, isStream: Bool = false, settings: [String: String] = [:],
+        central: @escaping ScriptedServer.Script = Deployment.validHMAC,
+        engine: @escaping ScriptedServer.Script = FaultRig.good
+    ) -> Fault {
+        Fault(part, name) {
+            let rig = try await FaultRig(central: central, engine: engine) {
+                try await Deployment(settings: settings, central: $0, engine: $1)
+            }
+            let outcome = try await onThread {
+                let begun = rig.begun
+                rig.fault.isOn = true
+                let seen = rig.crowd(isStream: isStream)
+                rig.fault.isOn = false
+                return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
+            }
+            try await rig.settle()
+            return outcome
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension Fault {
+    /// What can happen to nginx, the worker and the tunnel.
+    static let processes: [Fault] = [
+        nginxReloads, nginxRestarts, workerIsKilled, workerIsStopped, workerIsReloaded, tunnelMoves,
+    ]
+
+    /// An engine whose streams wait after their first token.
+    private struct Held: Sendable {
+        let began = Gate()
+        let finish = Gate()
+        let gone = Gate()
+
+        var script: ScriptedServer.Script {
+            { [self] request in
+                _ = try request.bodyText()
+                try request.startStream()
+                try request.event("a")
+                began.open()
+                try finish.wait()
+                for token in ["b", "c", "[DONE]"] { try request.event(token) }
+                try request.endStream()
+            }
+        }
+
+        /// The same, but it only ends by the client's leaving.
+        var endless: ScriptedServer.Script {
+            { [self] request in
+                _ = try request.bodyText()
+                try request.startStream()
+                try request.event("a")
+                began.open()
+                try request.connection.waitForHangUp()
+                gone.open()
+            }
+        }
+
+        /// Streams whose first token has come; what becomes of them is theirs to tell.
+        func start(_ rig: FaultRig) throws -> [() -> Sighting] {
+            rig.fault.isOn = true
+            let probes = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
+            for _ in probes { try began.wait() }
+            rig.fault.isOn = false
+            return try probes.map { probe in
+                let response = try probe.response()
+                let begun = try response.body.next()
+                return { withExtendedLifetime(probe) { Sighting.of(response, begun: begun) } }
+            }
+        }
+
+        func end(_ streams: [() -> Sighting]) -> [Sighting] {
+            for _ in streams { finish.open() }
+            return streams.map { $0() }
+        }
+    }
+
+    private static let nginxReloads = Fault(.processes, "nginx is reloaded, streams running") {
+        let held = Held()
+        let rig = try await FaultRig(engine: held.script)
+        let outcome = try await onThread {
+            let streams = try held.start(rig)
+            try rig.deployment.nginx.reload()
+            let after = rig.crowd(isStream: true)
+            return Outcome(held.end(streams) + after, hasReachedEngine: true, recovery: "nothing to recover from")
+        }
+        try await rig.settle()
+        return outcome
+    }
+
+    private static let nginxRestarts = Fault(.processes, "nginx is stopped and started, streams running") {
+        let held = Held()
+        let rig = try await FaultRig(engine: held.endless)
+        let (running, meanwhile) = try await onThread {
+            let streams = try held.start(rig)
+            try rig.deployment.nginx.stopAndWait()
+            // The engine stops generating: the worker tells it.
+            for _ in streams { try held.gone.wait() }
+            return (streams.map { $0() }, rig.crowd())
+        }
+        try await rig.deployment.nginx.start()
+        try await rig.settle()
+        let parts = [
+            Outcome(running, hasReachedEngine: true, recovery: ""),
+            Outcome(meanwhile, hasReachedEngine: false, recovery: ""),
+        ]
+        return Outcome(
+            client: "running: \(parts[0].client); meanwhile: \(parts[1].client)", lost: parts[0].lost,
+            recovery: nextRequest)
+    }
+
+    /// The socket is the service manager's, as with the shipped units: what comes meanwhile waits in it.
+    private static let workerIsKilled = Fault(
+        .processes, "the worker is killed (SIGKILL), and started again as systemd does"
+    ) {
+        let held = Held()
+        let directory = try TemporaryDirectory()
+        let listener = try UnixListener(directory.path + "/fcgi.sock")
+        let rig = try await FaultRig(engine: held.endless) { central, engine in
+            try await Deployment(inherited: listener, central: central, engine: engine)
+        }
+        let outcome = try await onThread {
+            let streams = try held.start(rig)
+            rig.deployment.worker.send(signal: SIGKILL)
+            for _ in streams { try held.gone.wait() }
+            let running = Outcome(streams.map { $0() }, hasReachedEngine: true, recovery: "")
+            let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start() }
+            try rig.deployment.startWorker()
+            let served = Outcome(waiting.map(Sighting.of), hasReachedEngine: true, recovery: "")
+            return Outcome(
+                client: "running: \(running.client); meanwhile: nothing, later \(served.client)", lost: running.lost,
+                recovery: "with its next start")
+        }
+        try await rig.settle()
+        return outcome
+    }
+
+    private static let workerIsStopped = Fault(.processes, "the worker is stopped and goes on (SIGSTOP, SIGCONT)") {
+        let held = Held()
+        let rig = try await FaultRig(engine: held.script)
+        let worker = rig.deployment.worker
+        let outcome = try await onThread {
+            let streams = try held.start(rig)
+            worker.send(signal: SIGSTOP)
+            try waitUntil("it is stopped") { Vitals.field("State", of: worker.pid)?.hasPrefix("T") == true }
+            let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
+            for _ in streams { held.finish.open() }
+            worker.send(signal: SIGCONT)
+            let seen = streams.map { $0() } + waiting.map(Sighting.of)
+            return Outcome(seen, hasReachedEngine: true, recovery: "at once")
+        }
+        try await rig.settle()
+        return outcome
+    }
+
+    private static let workerIsReloaded = Fault(.processes, "the worker is reloaded 20 times (SIGHUP), streams running")
+    {
+        let held = Held()
+        let rig = try await FaultRig(engine: held.script)
+        let worker = rig.deployment.worker
+        let outcome = try await onThread {
+            let streams = try held.start(rig)
+            for round in 1...20 {
+                worker.send(signal: SIGHUP)
+                try rig.deployment.waitUntil("it is reloaded") { worker.standardError.count("reloaded from") == round }
+            }
+            return Outcome(held.end(streams), hasReachedEngine: true, recovery: "nothing to recover from")
+        }
+        try await rig.settle()
+        return outcome
+    }
+
+    /// As the reporter of a container runs: one process, again and again.
+    private static let tunnelMoves = Fault(.processes, "the tunnel's URL changes; the ngrok agent is away in between") {
+        let agent = Seen()
+        agent.text = "https://first.ngrok-free.app"
+        let ngrok = try ScriptedServer { request in
+            let url = agent.text
+            guard !url.isEmpty else { return request.connection.reset() }
+            try request.answer(200, #"{"tunnels":[{"public_url":"\#(url)","proto":"https"}]}"#)
+        }
+        let reported = Seen()
+        let engine = try ScriptedServer { try $0.answer(200, #"{"object":"list","data":[]}"#) }
+        let central = try ScriptedServer { request in
+            reported.text = try request.bodyText()
+            try request.answer(200, "")
+        }
+        let reporter = try ChildProcess(
+            try BuiltProduct.path("provider-reporter"), ["--every", "1"],
+            environment: Deployment.environment(engine: engine, central: central, gpu: nil)
+                .merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": ngrok.url]) { $1 })
+        for url in ["https://first.ngrok-free.app", "", "https://second.ngrok-free.app"] {
+            agent.text = url
+            try await eventually("\(url) is reported") {
+                let report = try? JSONSerialization.jsonObject(with: Data(reported.text.utf8)) as? [String: Any]
+                return (report?["ngrok"] as? [String: Any])?["url"] as? String == url
+            }
+        }
+        #expect(reporter.ended == nil)
+        let base = Vitals(of: reporter.pid)
+        let reports = central.requests.count
+        try await eventually("two more reports") { central.requests.count >= reports + 2 }
+        try await eventually("nothing is left over") { Vitals(of: reporter.pid).isWithin(base) }
+        reporter.terminate()
+        #expect(try await reporter.waitForExit() == .status(0))
+        return Outcome(
+            client: "the central system: the first URL, an empty one, then the second", lost: "nothing",
+            recovery: "with the next report")
+    }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import TestSupport
+
+/// One client that asks again and again, each time for what its seed says, and puts down what came of it.
+struct SoakClient {
+    enum Kind: CaseIterable {
+        case short, stream, longStream, leavesEarly, leavesLate, badHMAC, unknownModel, largeBody, tooLargeBody
+        case largeAnswer, health, busy
+    }
+
+    private static let kinds: [(Kind, weight: Int)] = [
+        (.short, 30), (.stream, 20), (.longStream, 6), (.leavesEarly, 5), (.leavesLate, 5), (.badHMAC, 6),
+        (.unknownModel, 4), (.largeBody, 3), (.tooLargeBody, 1), (.largeAnswer, 1), (.health, 5), (.busy, 14),
+    ]
+
+    private let port: Int
+    private let ledger: Ledger
+    private let number: Int
+    private var random: SeededRandom
+    private var count = 0
+
+    init(port: Int, ledger: Ledger, number: Int, seed: UInt64) {
+        self.port = port
+        self.ledger = ledger
+        self.number = number
+        random = SeededRandom(seed: seed, stream: UInt64(number))
+    }
+
+    /// One request and what came of it; blocks.
+    mutating func ask() {
+        count += 1
+        let kind = random.pick(Self.kinds)
+        let patience = Int.random(in: 0..<20, using: &random)
+        let pause = UInt32.random(in: 0..<30_000, using: &random)
+        let request = SoakRequest(kind, id: "\(number).\(count)", patience: patience)
+        let started = ContinuousClock.now
+        let (ending, reason) = request.run(port: port, ledger)
+        let time = ContinuousClock.now - started
+        ledger.note(ending, ending == .unexplained ? "\(kind) \(request.id), \(time): \(reason)" : reason)
+        // Thinks; a client that does not would only be refused.
+        usleep(pause)
+    }
+}
+
+/// One request of a soak.
+struct SoakRequest {
+    let kind: SoakClient.Kind
+    let id: String
+    /// Tokens after which a client that leaves does.
+    private let patience: Int
+
+    init(_ kind: SoakClient.Kind, id: String, patience: Int) {
+        self.kind = kind
+        self.id = id
+        self.patience = patience
+    }
+
+    private var body: String? {
+        switch kind {
+        case .short, .badHMAC: "json 300 \(id)"
+        case .stream: "stream 5 \(id)"
+        case .longStream, .leavesEarly, .leavesLate: "stream 200 \(id)"
+        case .unknownModel: "unknown 0 \(id)"
+        case .largeBody: "json 300 \(id) " + String(repeating: "x", count: 2_000_000)
+        case .tooLargeBody: "json 300 \(id) " + String(repeating: "x", count: 5_000_000)
+        // More than is held back.
+        case .largeAnswer: "json 10000000 \(id)"
+        case .health, .busy: nil
+        }
+    }
+
+    func run(port: Int, _ ledger: Ledger) -> (Ledger.Ending, String) {
+        let started = ContinuousClock.now
+        do {
+            let target = kind == .health ? "/health" : kind == .busy ? "/busy" : "/v1/chat/completions"
+            let hmac = kind == .badHMAC ? "bad" : "good"
+            let probe = try HTTPProbe(
+                port: port, body == nil ? "GET" : "POST", target,
+                headers: ["Content-Type: application/json", "X-Inferoute-HMAC: \(hmac)-\(id)"], body: body)
+            if kind == .leavesEarly {
+                usleep(UInt32(patience) * 500)
+                probe.connection.close()
+                return (.cancelled, "before the head")
+            }
+            return try judge(probe, since: started, ledger)
+        } catch {
+            return (.unexplained, "\(error)")
+        }
+    }
+
+    private func judge(
+        _ probe: HTTPProbe, since started: ContinuousClock.Instant, _ ledger: Ledger
+    ) throws -> (Ledger.Ending, String) {
+        let response = try probe.response()
+        var text: [UInt8] = []
+        var pieces = 0
+        do {
+            while case let piece = try response.body.next(), !piece.isEmpty {
+                text += piece
+                pieces += 1
+                if kind == .leavesLate && response.status == 200 && pieces > patience {
+                    probe.connection.close()
+                    return (.cancelled, "in the middle of a stream")
+                }
+            }
+        } catch {
+            let isExplained = ledger.isEngineToBlame(for: id, since: started)
+            return (isExplained ? .cut : .unexplained, "broken off after \(text.count) bytes")
+        }
+        let answer = SoakAnswer(response, String(decoding: text, as: UTF8.self))
+        return answer.judged(for: self, since: started, ledger)
+    }
+}

@@ -1,0 +1,51 @@
+public import Foundation
+
+/// What a process holds of its machine, as proc(5) tells.
+public struct Vitals: Equatable, Sendable, CustomStringConvertible {
+    public var threads: Int
+    public var descriptors: Int
+    /// Zombies count: they have not been waited for.
+    public var children: Int
+
+    public init(of pid: pid_t) {
+        threads = Self.names("/proc/\(pid)/task").count
+        descriptors = Self.names("/proc/\(pid)/fd").count
+        children = Self.children(of: pid).count
+    }
+
+    public var description: String { "\(threads) threads, \(descriptors) descriptors, \(children) children" }
+
+    /// Whether nothing is held beyond `other`.
+    public func isWithin(_ other: Vitals) -> Bool {
+        threads <= other.threads && descriptors <= other.descriptors && children <= other.children
+    }
+
+    /// The processes whose parent it is.
+    public static func children(of pid: pid_t) -> [pid_t] {
+        names("/proc").compactMap { pid_t($0) }.filter { field("PPid", of: $0) == "\(pid)" }
+    }
+
+    /// A field of /proc/PID/status; nil once the process is gone.
+    public static func field(_ name: String, of pid: pid_t) -> String? {
+        guard let status = FileManager.default.contents(atPath: "/proc/\(pid)/status") else { return nil }
+        let lines = String(decoding: status, as: UTF8.self).split(separator: "\n")
+        return lines.first { $0.hasPrefix(name + ":") }?.dropFirst(name.count + 1)
+            .trimmingCharacters(in: .whitespaces)
+    }
+
+    /// A size of /proc/PID/status in KiB, such as VmRSS or VmHWM.
+    public static func kibibytes(_ name: String, of pid: pid_t) -> Int? {
+        field(name, of: pid)?.split(separator: " ").first.flatMap { Int($0) }
+    }
+
+    /// The soft limit in a line of /proc/PID/limits.
+    public static func limit(_ name: String, of pid: pid_t) -> String? {
+        guard let limits = FileManager.default.contents(atPath: "/proc/\(pid)/limits") else { return nil }
+        let lines = String(decoding: limits, as: UTF8.self).split(separator: "\n")
+        return lines.first { $0.hasPrefix(name) }?.dropFirst(name.count).split(separator: " ").first.map(String.init)
+    }
+
+    private static func names(_ directory: String) -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    }
+}
