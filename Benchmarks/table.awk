@@ -36,13 +36,18 @@ function against(measure, contender, floor, operation, limit,    list, i, count,
         sign == ">" ? (value >= limit ? "" : ", missed") : (value <= limit ? "" : ", missed"))
 }
 
-function row(measure, text, format, operation, worker, handoff) {
-    if (!rounds[measure, "alone"]) return
-    printf "| %s | " format " | %s %.2f | %s | %s %.2f | %s |\n", text, middle(measure, "alone"),
+function line(measure, text, format, operation, worker, handoff, floor) {
+    if (!rounds[measure, floor]) return
+    printf "| %s | " format " | %s %.2f | %s | %s %.2f | %s |\n", text, middle(measure, floor),
         substr(worker, 1, 1) == ">" ? "at least" : "at most", substr(worker, 2),
-        against(measure, "worker", "alone", operation, worker),
+        against(measure, "worker", floor, operation, worker),
         substr(handoff, 1, 1) == ">" ? "at least" : "at most", substr(handoff, 2),
-        against(measure, "handoff", "alone", operation, handoff)
+        against(measure, "handoff", floor, operation, handoff)
+}
+
+function row(measure, text, format, operation, worker, handoff) {
+    line(measure, text, format, operation, worker, handoff, "default")
+    line(measure, text "; nginx with kept connections", format, operation, worker, handoff, "alone")
 }
 
 function single(text, limit, value) {

@@ -3,19 +3,22 @@ import Glibc
 
 /// What the process takes of the machine, besides what it does.
 enum ProcessResources {
-    /// What a thread takes at most: the connection, and for engine, central and ngrok's agent, of which it asks two for one
-    /// request, a connection and libcurl's means to be woken. A transfer that is kept belongs to a thread there was.
-    private static let descriptorsOfAThread = 7
-    /// Left to everything else: nvidia-smi's pipes, the configuration. And libdispatch, under Swift's tasks, opens a file in
-    /// /proc every second and ends the process when it cannot (workqueue.c).
-    private static let reserve = 256
+    /// What a thread takes at one moment: its connection, and a transfer's connection and means to be woken.
+    private static let descriptorsOfAThread = 4
+    /// The same with all that it can leave behind: transfers to the engine and to central, both kept for the next request.
+    private static let descriptorsWithKept = 7
+    /// All that is ever kept, as `HTTPClient` keeps 128 transfers to either; and 256 for everything else: nvidia-smi's pipes,
+    /// the configuration, and libdispatch under Swift's tasks, which opens a file in /proc every second and ends the process
+    /// when it cannot (workqueue.c).
+    private static let reserve = 2 * 128 * 3 + 256
 
     /// So many threads find descriptors for all they do.
     static var maxThreads: Int {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
         let all = Int(clamping: limit.rlim_cur)
-        return max(2, (all - min(reserve, all / 4)) / descriptorsOfAThread)
+        // Few threads leave less behind than the most that is kept.
+        return max(2, (all - reserve) / descriptorsOfAThread, (all - all / 4) / descriptorsWithKept)
     }
 
     /// Has large blocks given back to the system as soon as they are freed.

@@ -26,7 +26,7 @@ struct Watchdog {
 
     /// Looks at the worker, and pings when it works.
     mutating func look(_ threads: WorkerThreads, _ sampler: GPUSampler, _ logger: Logger) {
-        threads.replenish()
+        threads.adjust()
         guard isWatched else { return }
         let found = liveness.look(at: .now, threads.accepting, sampler.progress)
         if let found, stuck == nil {

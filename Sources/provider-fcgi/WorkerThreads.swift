@@ -2,7 +2,6 @@ import CFastCGI
 import Glibc
 import Logging
 import ProviderHandlers
-import Synchronization
 
 /// The threads that accept and answer, each one request at a time.
 ///
@@ -11,7 +10,7 @@ import Synchronization
 final class WorkerThreads: Sendable {
     /// Beyond `server.max_in_flight`.
     static let reserve = 16
-    /// Idle threads kept for the next burst.
+    /// Threads kept for the next burst, of those that have had nothing to do for a while.
     private static let maxIdle = 32
     /// Frames are shallow; what is not touched costs no memory.
     private static let stackSize = 512 * 1024
@@ -35,6 +34,11 @@ final class WorkerThreads: Sendable {
         var service: Service
         var threads: Set<pthread_t> = []
         var idle = 0
+        /// The fewest that were idle since the last look: so many were not needed. A thread that ended as soon as others
+        /// were idle would be missed by the next request, and starting one costs more than the request does.
+        var leastIdle = 0
+        /// So many are to end, of those that wait in accept.
+        var surplus = 0
         var accepted: UInt64 = 0
         var isStopping = false
         /// Whether accepting waits for descriptors or memory.
@@ -46,13 +50,13 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    private let state: Mutex<State>
+    private let state: Locked<State>
     private let listener: Listener
     private let logger: Logger
 
     init(_ listener: Listener, _ pipeline: Pipeline, configuration: Configuration, logger: Logger) {
         self.listener = listener
-        state = Mutex(State(service: Service(pipeline, configuration)))
+        state = Locked(State(service: Service(pipeline, configuration)))
         self.logger = logger
     }
 
@@ -74,9 +78,16 @@ final class WorkerThreads: Sendable {
         guard spawn() else { throw ListenError(description: "cannot start a thread: \(systemError(errno))") }
     }
 
-    /// Starts the thread that waits for the next connection, should one that was needed not have been to be had.
-    func replenish() {
-        if state.withLock({ $0.needsThread }) { _ = spawn() }
+    /// Starts the thread that waits for the next connection, should one that was needed not have been to be had, and
+    /// ends those that nobody has needed since the last call. To be called from time to time.
+    func adjust() {
+        let needsThread = state.withLock { state in
+            state.surplus = max(0, state.leastIdle - Self.maxIdle)
+            state.leastIdle = state.idle
+            if state.surplus > 0 { wakeAll(state) }
+            return state.needsThread
+        }
+        if needsThread { _ = spawn() }
     }
 
     /// What there is to see of the accepting.
@@ -101,10 +112,15 @@ final class WorkerThreads: Sendable {
     /// accept is lost.
     func haveEnded() -> Bool {
         state.withLock { state in
-            // Under the lock a listed thread has not ended: it leaves the list under the same lock.
-            for thread in state.threads { pthread_kill(thread, Signals.wake) }
+            wakeAll(state)
             return state.threads.isEmpty
         }
+    }
+
+    /// To be called under the lock, where a listed thread has not ended: it leaves the list under the same lock. One that
+    /// does not wait in accept is woken there as soon as it does.
+    private func wakeAll(_ state: borrowing State) {
+        for thread in state.threads { pthread_kill(thread, Signals.wake) }
     }
 
     // MARK: One thread
@@ -121,15 +137,11 @@ final class WorkerThreads: Sendable {
 
     /// The next connection and what serves it; nil when this thread is to end.
     private func nextConnection() -> (connection: CInt, service: Service)? {
-        let isNeeded = state.withLock { state in
-            guard state.idle < Self.maxIdle else { return false }
-            state.idle += 1
-            return true
-        }
-        guard isNeeded else { return nil }
+        state.withLock { $0.idle += 1 }
         let connection = accept()
         let (service, needsThread) = state.withLock { state in
             state.idle -= 1
+            state.leastIdle = min(state.leastIdle, state.idle)
             if connection != nil { state.accepted += 1 }
             return (state.service, connection != nil && state.needsThread)
         }
@@ -140,6 +152,15 @@ final class WorkerThreads: Sendable {
     }
 
     private var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    /// Whether this thread, which waits in accept, is one of those to end.
+    private func isSurplus() -> Bool {
+        state.withLock { state in
+            guard state.surplus > 0 else { return false }
+            state.surplus -= 1
+            return true
+        }
+    }
 
     private func accept() -> CInt? {
         // The wake-up is let in here alone: elsewhere it would interrupt libfcgi's reads, which take that for an error.
@@ -153,7 +174,9 @@ final class WorkerThreads: Sendable {
             }
             let code = errno
             switch code {
-            // All but the first are errors of the connection, not of the socket (accept(2)).
+            // All but EINTR are errors of the connection, not of the socket (accept(2)).
+            case EINTR where isSurplus():
+                return nil
             case EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH:
                 continue
             // Everything that waited has been accepted.

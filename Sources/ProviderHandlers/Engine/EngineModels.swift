@@ -1,5 +1,4 @@
 import FoundationEssentials
-import Synchronization
 
 /// One model the engine serves, in OpenAI's shape.
 public struct Model: Sendable, Equatable, Encodable {
@@ -25,7 +24,7 @@ public final class EngineModels: Sendable {
 
     private let http: HTTPClient
     private let baseURL: String
-    private let known = Mutex<String?>(nil)
+    private let known = Locked<String?>(nil)
 
     public init(http: HTTPClient, engine: Configuration.Ollama) {
         self.http = http

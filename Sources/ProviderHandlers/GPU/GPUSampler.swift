@@ -1,6 +1,5 @@
 import Dispatch
 public import Logging
-import Synchronization
 
 /// Samples the GPUs in the background, so that a request only ever reads memory.
 ///
@@ -20,11 +19,11 @@ public final class GPUSampler: Sendable {
     private let amd: AMDGPU?
     private let configuration: Configuration.GPU
     /// What of the configuration may change: the busy rule reads it.
-    private let rule: Mutex<Configuration.GPU>
+    private let rule: Locked<Configuration.GPU>
     private let logger: Logger
     private let hangLimit: Duration
-    private let state: Mutex<SamplerState>
-    private let tasks = Mutex<[Task<Void, Never>]>([])
+    private let state: Locked<SamplerState>
+    private let tasks = Locked<[Task<Void, Never>]>([])
     private let firstOutcome = DispatchSemaphore(value: 0)
     private let pause = Pause()
 
@@ -44,12 +43,12 @@ public final class GPUSampler: Sendable {
         // One named in the configuration is looked for alone.
         self.amd = configuration.source == .auto && !reader.isPath ? amd : nil
         self.configuration = configuration
-        rule = Mutex(configuration)
+        rule = Locked(configuration)
         self.logger = logger
         self.hangLimit = hangLimit ?? reader.limit + Self.grace
         var configuration = configuration
         if nvml == nil { configuration.source = .nvidiaSMI }
-        state = Mutex(SamplerState(configuration, isPath: reader.isPath))
+        state = Locked(SamplerState(configuration, isPath: reader.isPath))
     }
 
     /// Begins to sample; once per sampler.

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// A pause of one task that another thread can cut short.
 final class Pause: Sendable {
     private struct State {
@@ -7,7 +5,7 @@ final class Pause: Sendable {
         var isCut = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Pauses for `longest`, or for `shortest` when it is cut before or meanwhile; ends early when the task is cancelled.
     func wait(_ shortest: Duration, longest: Duration) async {

@@ -1,6 +1,5 @@
 import Dispatch
 import Glibc
-import Synchronization
 
 /// The one child process that runs at a time, if any, for those who may have to end it from another thread.
 ///
@@ -14,7 +13,7 @@ final class RunningChild: Sendable {
         var isStopped = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     /// Counts once when a start is over that `stop` came upon.
     private let startIsOver = DispatchSemaphore(value: 0)
 

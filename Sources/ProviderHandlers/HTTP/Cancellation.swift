@@ -1,5 +1,4 @@
 import CCurl
-import Synchronization
 
 /// Why a request was stopped before its end.
 public enum CancellationReason: Sendable, Equatable {
@@ -32,7 +31,7 @@ public final class Cancellation: Sendable {
         var waker: TransferWaker?
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     public init() {}
 
@@ -60,10 +59,10 @@ public final class Cancellation: Sendable {
 /// ("This function is usable from any thread", curl_multi_wakeup(3)), and the lock orders that call before
 /// `invalidate`, which the owner calls before it frees the handle.
 final class TransferWaker: @unchecked Sendable {
-    private let multi: Mutex<UInt>
+    private let multi: Locked<UInt>
 
     init(_ multi: UnsafeMutableRawPointer) {
-        self.multi = Mutex(UInt(bitPattern: multi))
+        self.multi = Locked(UInt(bitPattern: multi))
     }
 
     func wake() {

@@ -1,5 +1,4 @@
 import CCurl
-import Synchronization
 
 /// The one HTTP client: a pool of transfers, each with its kept connection.
 ///
@@ -18,7 +17,7 @@ public final class HTTPClient: Sendable {
         var prompt = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let proxied: Bool
 
     /// - Parameter proxied: whether `https_proxy` and its like are honoured. For a local engine they must not be.

@@ -1,5 +1,4 @@
 import Dispatch
-import Synchronization
 
 /// Answers GET /health: the report, collected at most once a second however many ask.
 public final class HealthCheck: Sendable {
@@ -22,7 +21,7 @@ public final class HealthCheck: Sendable {
     private let inFlight: @Sendable () -> Int
     private let freshness: Duration
     private let maxAge: Duration
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let collection = DispatchGroup()
 
     /// - Parameters:

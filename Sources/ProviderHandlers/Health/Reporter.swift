@@ -1,5 +1,4 @@
 public import Logging
-import Synchronization
 
 /// One report from beginning to end: collect, deliver, say how it went.
 public final class Reporter: Sendable {
@@ -20,7 +19,7 @@ public final class Reporter: Sendable {
     private let delivery: ReportDelivery
     private let logger: Logger
     /// Reads the GPUs while a report is collected.
-    private let sampling = Mutex(Sampling())
+    private let sampling = Locked(Sampling())
 
     private struct Sampling {
         var sampler: GPUSampler?

@@ -1,6 +1,5 @@
 import FoundationEssentials
 public import Logging
-import Synchronization
 
 /// Finds the public URL of this machine.
 public final class Tunnel: Sendable {
@@ -9,7 +8,7 @@ public final class Tunnel: Sendable {
     private let http: HTTPClient
     private let configuration: Configuration.Ngrok
     private let logger: Logger
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private struct State {
         var hasWarned = false

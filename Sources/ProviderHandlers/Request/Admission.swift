@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Decides whether one more completion may start, and counts those that run.
 ///
 /// Check and count are one step under one lock, so that two requests at the same moment cannot both take the last place.
@@ -18,7 +16,7 @@ public final class Admission: Sendable {
         var admitted = 0
     }
 
-    private let state: Mutex<State>
+    private let state: Locked<State>
     private let gpu: @Sendable () -> Reading
 
     /// - Parameters:
@@ -27,7 +25,7 @@ public final class Admission: Sendable {
     ///     limit.
     ///   - gpu: the verdict on the newest sample; called for every request, so it must be cheap.
     public init(limit: Int, perSample: Int, gpu: @escaping @Sendable () -> Reading) {
-        state = Mutex(State(limit: limit, perSample: perSample))
+        state = Locked(State(limit: limit, perSample: perSample))
         self.gpu = gpu
     }
 

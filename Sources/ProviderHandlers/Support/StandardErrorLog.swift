@@ -1,13 +1,12 @@
 import Glibc
 public import Logging
-import Synchronization
 
 /// Level and format of the log, for all loggers that were made with it; both can change while they are used.
 public final class LogSettings: Sendable {
-    private let state: Mutex<(level: Logger.Level, format: Configuration.LogFormat)>
+    private let state: Locked<(level: Logger.Level, format: Configuration.LogFormat)>
 
     public init(_ configuration: Configuration.Log) {
-        state = Mutex((Self.level(configuration), configuration.format))
+        state = Locked((Self.level(configuration), configuration.format))
     }
 
     /// From the next line on.

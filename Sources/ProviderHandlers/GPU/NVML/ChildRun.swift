@@ -1,5 +1,3 @@
-import Synchronization
-
 /// What one child of `NVMLFeed` has said so far, and whether it is still listened to.
 final class ChildRun: Sendable {
     private struct State {
@@ -11,7 +9,7 @@ final class ChildRun: Sendable {
         var isOver = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let report: @Sendable (NVMLWord) -> Void
 
     init(_ report: @escaping @Sendable (NVMLWord) -> Void) {
