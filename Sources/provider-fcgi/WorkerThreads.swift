@@ -139,12 +139,17 @@ final class WorkerThreads: Sendable {
     private func nextConnection() -> (connection: CInt, service: Service)? {
         state.withLock { $0.idle += 1 }
         let connection = accept()
-        let (service, needsThread) = state.withLock { state in
+        let (service, needsThread, wasShort) = state.withLock { state in
             state.idle -= 1
             state.leastIdle = min(state.leastIdle, state.idle)
-            if connection != nil { state.accepted += 1 }
-            return (state.service, connection != nil && state.needsThread)
+            let wasShort = state.isShort
+            if connection != nil {
+                state.accepted += 1
+                state.isShort = false
+            }
+            return (state.service, connection != nil && state.needsThread, wasShort)
         }
+        if connection != nil && wasShort { logger.notice("accepts again") }
         if needsThread && !spawn() {
             logger.warning("no further thread can be started: \(systemError(errno))")
         }
@@ -168,10 +173,7 @@ final class WorkerThreads: Sendable {
         defer { Signals.allowWake(false) }
         while true {
             if listener.isInherited && isStopping { return nil }
-            if let connection = listener.accept() {
-                noteShortage(nil)
-                return connection
-            }
+            if let connection = listener.accept() { return connection }
             let code = errno
             switch code {
             // All but EINTR are errors of the connection, not of the socket (accept(2)).
@@ -196,24 +198,15 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    /// The shortage passes when requests in flight end; asking again at once would only spin.
+    /// The shortage passes when requests in flight end; asking again at once would only spin. Said when it begins and when
+    /// it is over: every thread meets it, again and again.
     private func waitForRoom(_ shortage: String) {
-        noteShortage(shortage)
-        usleep(100_000)
-    }
-
-    /// Says when a shortage begins and when it is over: every thread meets it, again and again.
-    private func noteShortage(_ shortage: String?) {
         let isNews = state.withLock { state in
-            defer { state.isShort = shortage != nil }
-            return state.isShort != (shortage != nil)
+            defer { state.isShort = true }
+            return !state.isShort
         }
-        guard isNews else { return }
-        if let shortage {
-            logger.warning("cannot accept: \(shortage)")
-        } else {
-            logger.notice("accepts again")
-        }
+        if isNews { logger.warning("cannot accept: \(shortage)") }
+        usleep(100_000)
     }
 
     private func spawn() -> Bool {

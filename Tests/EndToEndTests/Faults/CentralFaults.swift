@@ -30,13 +30,7 @@ extension Fault {
                 request.connection.reset()
             }),
         scripted(.central, "central answers 500", central: { try $0.answer(500, "Internal Server Error") }),
-        scripted(
-            .central, "central answers garbage",
-            central: { request in
-                _ = try request.bodyText()
-                try request.connection.send((0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ $0 >> 3) })
-                request.closeAfterwards()
-            }),
+        scripted(.central, "central answers garbage", central: garbage),
         scripted(
             .central, "central answers 200 with something that is no verdict",
             central: {

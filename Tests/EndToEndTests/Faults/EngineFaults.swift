@@ -67,13 +67,7 @@ extension Fault {
                 try $0.connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n\n")
                 $0.closeAfterwards()
             }),
-        scripted(
-            .engine, "engine answers garbage",
-            engine: { request in
-                _ = try request.bodyText()
-                try request.connection.send((0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ $0 >> 3) })
-                request.closeAfterwards()
-            }),
+        scripted(.engine, "engine answers garbage", engine: garbage),
         scripted(
             .engine, "engine's chunks are garbage", isStream: true,
             engine: {

@@ -173,13 +173,11 @@ extension Fault {
 
     /// Sets a soft limit of a process that runs; only its own user may without further rights.
     private static func prlimit(_ process: ChildProcess, _ limit: String, as user: String? = nil) throws {
-        let tool = Process()
-        tool.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        tool.arguments =
+        let tool = try ChildProcess(
+            "env",
             (user.map { ["setpriv", "--reuid=\($0)", "--clear-groups"] } ?? [])
-            + ["prlimit", "--pid", "\(process.pid)", limit]
-        try tool.run()
-        tool.waitUntilExit()
-        #expect(tool.terminationStatus == 0, "prlimit \(limit)")
+                + ["prlimit", "--pid", "\(process.pid)", limit])
+        try waitUntil("prlimit has ended") { tool.ended != nil }
+        #expect(tool.ended == .status(0), "prlimit \(limit)")
     }
 }
