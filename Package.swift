@@ -38,11 +38,11 @@ let package = Package(
         // Declarations alone: the library is loaded at run time, where it is there.
         .systemLibrary(name: "CNVML"),
         // Part of glibc, but not of Swift's module of it.
-        .systemLibrary(name: "CMalloc"),
+        .systemLibrary(name: "CGlibc"),
         .target(
             name: "ProviderHandlers",
             dependencies: [
-                "CCurl", "CYAML", "CExpat", "CNVML",
+                "CCurl", "CYAML", "CExpat", "CGlibc", "CNVML",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ],
@@ -51,7 +51,7 @@ let package = Package(
         .executableTarget(
             name: "provider-fcgi",
             dependencies: [
-                "CFastCGI", "CMalloc", "ProviderHandlers",
+                "CFastCGI", "CGlibc", "ProviderHandlers",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -53,3 +53,20 @@ static inline CURLMcode ccurl_multi_setopt_socket(CURLM *multi, CURLMoption opti
 static inline CURLcode ccurl_message_result(const CURLMsg *message) {
     return message->data.result;
 }
+
+static inline CURLSHcode ccurl_share_setopt_lock(CURLSH *share, CURLSHoption option, curl_lock_function value) {
+    return curl_share_setopt(share, option, value);
+}
+
+static inline CURLSHcode ccurl_share_setopt_unlock(CURLSH *share, CURLSHoption option, curl_unlock_function value) {
+    return curl_share_setopt(share, option, value);
+}
+
+static inline CURLSHcode ccurl_share_setopt_pointer(CURLSH *share, CURLSHoption option, void *value) {
+    return curl_share_setopt(share, option, value);
+}
+
+// The value is a curl_lock_data.
+static inline CURLSHcode ccurl_share_setopt_data(CURLSH *share, CURLSHoption option, curl_lock_data value) {
+    return curl_share_setopt(share, option, value);
+}

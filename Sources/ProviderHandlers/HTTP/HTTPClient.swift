@@ -19,11 +19,13 @@ public final class HTTPClient: Sendable {
 
     private let state = Locked(State())
     private let proxied: Bool
+    private let names: SharedNames
 
     /// - Parameter proxied: whether `https_proxy` and its like are honoured. For a local engine they must not be.
     public init(proxied: Bool) {
         self.proxied = proxied
         curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        names = SharedNames()
     }
 
     /// Sends a request and hands the answer to `handler` as it arrives.
@@ -40,7 +42,7 @@ public final class HTTPClient: Sendable {
             if isPrompt { state.prompt += 1 }
             return (nil, isPrompt)
         }
-        return kept ?? Transfer(proxied: proxied, isPrompt: isPrompt)
+        return kept ?? Transfer(proxied: proxied, names: names, isPrompt: isPrompt)
     }
 
     private func putBack(_ transfer: Transfer) {

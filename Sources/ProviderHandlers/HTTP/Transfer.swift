@@ -26,6 +26,8 @@ protocol TransferHandler: AnyObject {
     let multi: UnsafeMutableRawPointer
     let errorText: UnsafeMutablePointer<CChar>
     private let waker: TransferWaker
+    /// Referred to for as long as libcurl does.
+    private let names: SharedNames
 
     // The transfer in progress.
     private var handler: (any TransferHandler)?
@@ -35,13 +37,16 @@ protocol TransferHandler: AnyObject {
     private var hasAnswer = false
     private var hasProgressed = false
     private var isConnected = false
+    /// Whether the stack has been freed of what only the beginning needed.
+    private var isLean = false
     /// What libcurl waits for; nil when it is left to look for itself.
     private let sockets: WatchedSockets?
     var isPrompt: Bool { sockets != nil }
 
     /// - Parameter isPrompt: whether libcurl is told which socket is ready, instead of asking for itself: a system call
     ///   less for each piece of an answer, for 29 KiB of memory.
-    init(proxied: Bool, isPrompt: Bool) {
+    init(proxied: Bool, names: SharedNames, isPrompt: Bool) {
+        self.names = names
         // libcurl gives no handle only when memory has run out: nothing can go on then.
         guard let easy = unsafe curl_easy_init(), let multi = unsafe curl_multi_init() else {
             fatalError("libcurl: out of memory")
@@ -52,7 +57,7 @@ protocol TransferHandler: AnyObject {
         unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         waker = unsafe TransferWaker(multi)
         sockets = isPrompt ? unsafe WatchedSockets(multi) : nil
-        setConstantOptions(proxied: proxied)
+        setConstantOptions(proxied: proxied, names: names)
     }
 
     deinit {
@@ -76,6 +81,7 @@ protocol TransferHandler: AnyObject {
         hasAnswer = false
         hasProgressed = false
         isConnected = false
+        isLean = isPrompt
         lastProgress = .now
         unsafe errorText.pointee = 0
         let headers = HeaderList(request)
@@ -115,6 +121,10 @@ protocol TransferHandler: AnyObject {
             let limit = !isConnected ? nil : hasAnswer ? timeouts.idle : timeouts.firstByte
             let remaining = limit.map { $0 - (ContinuousClock.now - lastProgress) } ?? .seconds(60)
             guard remaining > .zero else { throw .timedOut(hasAnswer ? "idle" : "first byte") }
+            if hasAnswer && !isLean {
+                ThreadStack.releaseUnused()
+                isLean = true
+            }
             try wait(remaining, interruption?.peer)
         }
     }

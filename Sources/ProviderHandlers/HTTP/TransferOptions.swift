@@ -7,9 +7,10 @@ extension Transfer {
     /// The same for a streamed body, which cannot be sent twice: no engine closes a connection so soon.
     private static let maxIdleOfStream = 1
 
-    func setConstantOptions(proxied: Bool) {
+    func setConstantOptions(proxied: Bool, names: SharedNames) {
         setCallbacks()
         unsafe ccurl_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_SHARE, names.share)
         // Without it libcurl changes signal handlers around every name look-up, seven system calls a request.
         unsafe ccurl_setopt_long(easy, CURLOPT_NOSIGNAL, 1)
         unsafe ccurl_setopt_long(easy, CURLOPT_TCP_NODELAY, 1)
