@@ -4,11 +4,14 @@ import ProviderHandlers
 
 /// systemd's watchdog: told regularly that the worker works, and not told when it does not (sd_watchdog_enabled(3)).
 struct Watchdog {
-    /// Looks are never further apart, also when nobody watches: they also see to missing threads.
+    /// Looks are never further apart while there is work, also when nobody watches: they also see to threads.
     private static let maxInterval = Duration.seconds(1)
+    /// The same while there is none: an idle machine is not woken for nothing.
+    private static let maxCalmInterval = Duration.seconds(5)
 
-    /// Between two looks, each of which sends a ping if all is well.
-    let interval: Duration
+    /// Between two looks while there is work. Each look sends a ping if all is well.
+    private let interval: Duration
+    private let calmInterval: Duration
     private let isWatched: Bool
     private var liveness: Liveness
     private var stuck: String?
@@ -20,14 +23,21 @@ struct Watchdog {
         isWatched = isForUs && limit > 0
         let time = isWatched ? Duration.microseconds(limit) : .seconds(30)
         // A quarter: a ping may be late by as much again and is still in time.
-        interval = max(min(time / 4, Self.maxInterval), .milliseconds(1))
-        liveness = Liveness(interval: interval, patience: time)
+        calmInterval = max(min(time / 4, Self.maxCalmInterval), .milliseconds(1))
+        interval = min(calmInterval, Self.maxInterval)
+        liveness = Liveness(interval: calmInterval, patience: time)
     }
 
     /// Looks at the worker, and pings when it works.
-    mutating func look(_ threads: WorkerThreads, _ sampler: GPUSampler, _ logger: Logger) {
-        threads.adjust()
-        guard isWatched else { return }
+    ///
+    /// - Returns: when to look again.
+    mutating func look(_ threads: WorkerThreads, _ sampler: GPUSampler, _ logger: Logger) -> Duration {
+        let isCalm = threads.adjust()
+        if isWatched { judge(threads, sampler, logger) }
+        return isCalm && stuck == nil ? calmInterval : interval
+    }
+
+    private mutating func judge(_ threads: WorkerThreads, _ sampler: GPUSampler, _ logger: Logger) {
         let found = liveness.look(at: .now, threads.accepting, sampler.progress)
         if let found, stuck == nil {
             logger.critical("no more pings for the watchdog, which will end this process: \(found)")

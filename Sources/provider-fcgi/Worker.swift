@@ -53,8 +53,7 @@ struct Worker {
         ServiceManager.notify("READY=1")
         ProcessResources.releaseStartupPages()
         while true {
-            watchdog.look(threads, parts.sampler, logger)
-            switch Signals.wait(limit: watchdog.interval) {
+            switch Signals.wait(limit: watchdog.look(threads, parts.sampler, logger)) {
             case .stop: return stop()
             case .reload: reload()
             case nil: continue
@@ -105,8 +104,7 @@ struct Worker {
         while !threads.haveEnded() {
             // A drain may take longer than the watchdog waits.
             if ContinuousClock.now >= nextLook {
-                watchdog.look(threads, parts.sampler, logger)
-                nextLook = .now + watchdog.interval
+                nextLook = .now + watchdog.look(threads, parts.sampler, logger)
             }
             let isSignalled = Signals.waitForStop(limit: Self.drainInterval)
             if isSignalled && stopsOnSignal || ContinuousClock.now > deadline { return false }

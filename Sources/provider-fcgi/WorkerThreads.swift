@@ -40,6 +40,8 @@ final class WorkerThreads: Sendable {
         /// So many are to end, of those that wait in accept.
         var surplus = 0
         var accepted: UInt64 = 0
+        /// The same at the last look.
+        var acceptedBefore: UInt64 = 0
         var isStopping = false
         /// Whether accepting waits for descriptors or memory.
         var isShort = false
@@ -80,14 +82,20 @@ final class WorkerThreads: Sendable {
 
     /// Starts the thread that waits for the next connection, should one that was needed not have been to be had, and
     /// ends those that nobody has needed since the last call. To be called from time to time.
-    func adjust() {
-        let needsThread = state.withLock { state in
+    ///
+    /// - Returns: whether nothing has been accepted since the last call and nothing is left to adjust.
+    func adjust() -> Bool {
+        let isWaiting = listener.hasWaiting
+        let (needsThread, isCalm) = state.withLock { state in
             state.surplus = max(0, state.leastIdle - Self.maxIdle)
             state.leastIdle = state.idle
             if state.surplus > 0 { wakeAll(state) }
-            return state.needsThread
+            let isCalm = state.accepted == state.acceptedBefore && state.idle > 0 && state.idle <= Self.maxIdle
+            state.acceptedBefore = state.accepted
+            return (state.needsThread, isCalm && !isWaiting)
         }
         if needsThread { _ = spawn() }
+        return isCalm
     }
 
     /// What there is to see of the accepting.
