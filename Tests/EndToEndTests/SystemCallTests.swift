@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a token costs the worker, counted by strace.
+/// What a token and an HMAC cost the worker, counted by strace.
 @Suite(
     .enabled(if: Tool.isExpected("strace"), "strace is missing"),
     .enabled("this user may not trace processes (ptrace)") { try await Strace.mayTrace() })
@@ -49,6 +49,47 @@ struct SystemCallTests {
         // far above that.
         let allowed = 4 * (last - first) + (last - first) / 4
         #expect(calls.count <= allowed, "\(calls.joined(separator: "\n"))")
+    }
+
+    /// Validation is one question and one answer on a connection to central that is there already.
+    @Test func anHMACTakesOneRoundTrip() async throws {
+        // The first makes the connections. Of the others the cheapest counts: some start a thread as well.
+        let hasHMAC = [true] + Array(repeating: false, count: 5) + Array(repeating: true, count: 5)
+        let deployment = try await Deployment()
+        let strace = try await Strace.attach(to: deployment.worker.pid)
+        try await onThread {
+            for hasHMAC in hasHMAC {
+                let status = try deployment.complete(headers: hasHMAC ? ["X-Inferoute-HMAC: abc"] : []).status
+                #expect(status == 200)
+            }
+        }
+        var counted: [[Substring]] = []
+        try await eventually("the worker's threads are back in accept") {
+            let lines = strace.standardOutput.split(separator: "\n")
+            let completions = lines.indices.filter {
+                lines[$0].contains("sendto(") && lines[$0].contains("POST /v1/chat")
+            }
+            counted = completions.compactMap { Self.calls(around: $0, of: lines) }
+            return counted.count == hasHMAC.count
+        }
+        let without = try #require(counted[1...5].min { $0.count < $1.count })
+        let with = try #require(counted[6...10].min { $0.count < $1.count })
+        #expect(with.count { $0.contains("POST /api/provider/validate_hmac") } == 1)
+        for call in ["socket(", "connect(", "openat("] { #expect(!with.contains { $0.contains(call) }, "\(call)") }
+        // Whether the connection lives, send, whether the answer is there, wait, receive; one more for a look in vain.
+        #expect(with.count <= without.count + 6, "\(with.joined(separator: "\n"))")
+    }
+
+    /// The system calls of the request that a line belongs to: those of its thread between two accepts; nil when the
+    /// second is not there yet.
+    private static func calls(around index: Int, of lines: [Substring]) -> [Substring]? {
+        let thread = lines[index].prefix { $0 != " " }
+        func isMine(_ index: Int) -> Bool { lines[index].hasPrefix(thread + " ") && !lines[index].contains(" <... ") }
+        func isAccept(_ index: Int) -> Bool { isMine(index) && lines[index].contains("accept(") }
+        guard let start = lines[..<index].indices.last(where: isAccept),
+            let end = lines[index...].indices.first(where: isAccept)
+        else { return nil }
+        return (start + 1..<end).filter(isMine).map { lines[$0] }
     }
 }
 
