@@ -50,7 +50,7 @@ struct ReportDelivery {
             guard ContinuousClock.now + pause < deadline else {
                 return .notDelivered(cause: cause, attempts: attempts)
             }
-            logger.debug("attempt \(attempts): \(cause); the next in \(pause.inSeconds) s")
+            logger.debug("attempt \(attempts): \(cause); the next in \(pause.milliseconds) ms")
             Self.sleep(pause)
         }
     }
