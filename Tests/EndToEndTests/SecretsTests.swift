@@ -9,7 +9,6 @@ import Testing
         let program = try FakeNvidiaSMI(
             """
             if [ -e $here/done ]; then exit 9; fi
-            tr '\\0' '\\n' </proc/self/environ >$here/environment
             cat /proc/self/limits >$here/limits
             tr '\\0' ' ' </proc/$$/cmdline >$here/arguments
             : >$here/done
@@ -19,8 +18,6 @@ import Testing
         let key = try directory.write("key-secret\n", to: "key", mode: 0o600)
         let deployment = try await Deployment(settings: [
             "PATH": program.environment["PATH"], "PROVIDER_API_KEY": nil, "PROVIDER_API_KEY_FILE": key,
-            "https_proxy": "http://user:proxy-secret@127.0.0.1:9",
-            "HTTPS_PROXY": "http://user:proxy-secret@127.0.0.1:9",
         ])
         try await eventually("nvidia-smi has run") { program.written("done") != nil }
         let process = "/proc/\(deployment.worker.pid)/"
@@ -30,10 +27,6 @@ import Testing
         for limits in [try Self.read(process + "limits"), program.written("limits") ?? ""] {
             #expect(limits.contains(#/\nMax core file size +0 +0 /#))
         }
-        let environment = try #require(program.written("environment"))
-        #expect(environment.contains("PATH="))
-        #expect(!environment.contains("secret"))
-        #expect(!environment.contains("PROVIDER_"))
         #expect(program.written("arguments")?.contains("nvidia-smi") == true)
         #expect(program.written("arguments")?.contains("secret") == false)
     }
@@ -127,6 +120,69 @@ import Testing
                 #expect(!error.replacing("?query-secret", with: "").contains("secret"))
                 #expect(!error.contains(Deployment.apiKey))
             }
+        }
+    }
+
+    /// Raw, since some of it is no HTTP.
+    private static let reportersCentrals: [String] = [
+        "HTTP/1.1 401 central-secret\r\nWWW-Authenticate: central-secret\r\nContent-Length: 14\r\n\r\ncentral-secret",
+        "HTTP/1.1 302 Found\r\nLocation: http://central-secret/\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 central-secret\r\nSet-Cookie: central-secret\r\nContent-Length: 14\r\n\r\ncentral-secret",
+        "HTTP/1.1 503 central-secret\r\nRetry-After: central-secret\r\nContent-Length: 14\r\n\r\ncentral-secret",
+        "HTTP/1.1 200 OK\r\nContent-Length: central-secret\r\n\r\n", "HTTP/central-secret 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncentral-secret", "central-secret\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ncentral-secret\r\n", "",
+    ]
+
+    /// Nor does the reporter's, with a central system, an engine and an agent that say what they like.
+    @Test(arguments: reportersCentrals, ["text", "json"])
+    func theReportersLogHasNone(answer: String, format: String) async throws {
+        let central = try ScriptedServer { request in
+            _ = try request.bodyText()
+            try request.connection.send(answer)
+            request.closeAfterwards()
+        }
+        let other = try ScriptedServer { try $0.answer(500, "other-secret", headers: ["X-Other: other-secret"]) }
+        let settings = [
+            "PROVIDER_LOG_LEVEL": "trace", "PROVIDER_LOG_FORMAT": format, "PROVIDER_NGROK_URL": "",
+            "PROVIDER_NGROK_API": other.url,
+        ]
+        let reporter = try ChildProcess(
+            try BuiltProduct.path("provider-reporter"),
+            environment: Deployment.environment(engine: other, central: central, gpu: nil).merging(settings) { $1 })
+        // It would try again for a minute.
+        try await eventually("it has said how that went") {
+            reporter.standardError.contains("attempt") || reporter.standardError.contains("report refused")
+        }
+        let log = reporter.standardError + reporter.standardOutput
+        #expect(log.contains("no public URL to report"))
+        #expect(log.contains("reported without: engine: "))
+        #expect(!log.contains("secret"))
+        #expect(!log.contains(Deployment.apiKey))
+    }
+
+    /// nginx's own words, at the level that Debian ships and at one that nobody should have on.
+    @Test(arguments: [("", false), ("error_log error.log info;", true)])
+    func nginxQuotesHeadersAtInfoOnly(directive: String, isQuoted: Bool) async throws {
+        let deployment = try await Deployment(nginxDirectives: { _ in directive })
+        try await onThread {
+            let secrets = [
+                "Authorization: Bearer auth-secret", "Cookie: cookie-secret", "X-Inferoute-HMAC: hmac-secret",
+            ]
+            #expect(try deployment.complete(#"{"prompt":"prompt-secret"}"#, headers: secrets).status == 200)
+            let line = "X_Inferoute_HMAC: line-secret"
+            #expect(try deployment.complete(headers: [line]).status == 200)
+            let long = "X-Inferoute-HMAC: long-secret" + String(repeating: "a", count: 40_000)
+            #expect(try deployment.complete(headers: [long]).status == 431)
+            deployment.worker.send(signal: SIGKILL)
+            try deployment.waitUntil("the worker has gone") { deployment.worker.ended != nil }
+            #expect(try deployment.complete(#"{"prompt":"prompt-secret"}"#, headers: secrets).status == 503)
+            try deployment.waitUntil("nginx has said so") { deployment.nginx.errorLog.contains("connect() to unix:") }
+        }
+        let log = deployment.nginx.errorLog
+        for secret in ["line-secret", "long-secret"] { #expect(log.contains(secret) == isQuoted) }
+        for secret in ["auth-secret", "cookie-secret", "hmac-secret", "prompt-secret"] {
+            #expect(!log.contains(secret))
         }
     }
 

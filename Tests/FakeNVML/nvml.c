@@ -1,5 +1,5 @@
-// Stands for NVIDIA's libnvidia-ml.so.1 in tests. What it answers is said in the file that FAKE_NVML names, read anew at
-// each call, one `key value` a line:
+// Stands for NVIDIA's libnvidia-ml.so.1 in tests. What it answers is said in the file `answers` beside it, read anew at
+// each call, one `key value` a line; no variable would reach it. Without that file it answers what is usual:
 //
 //   count 2               gpu0.utilization 7      gpu0.total 24564 (MiB; also reserved, used, free)
 //   init !18              gpu0.uuid GPU-aaaa      gpu0.name A      gpu0.mig 1      gpu0.migcount 2
@@ -8,9 +8,10 @@
 //
 // In place of a value: `!N` for the error N, `hang` for a call that never returns, `crash` for one that ends in a
 // segmentation fault, `stop` for one that stops the whole process, `print` for one that writes to standard output. Each
-// look at GPU 0's utilization adds a byte to the file with `.samples` behind its name; each initialization one to
-// `.starts`.
+// look at GPU 0's utilization adds a byte to the file `answers.samples`; each initialization one to `answers.starts`.
 
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,10 +24,20 @@ typedef struct device *Device;
 // A MIG device's handle is 1000 and more.
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, MIG = 1000 };
 
+// A file in the directory that the dynamic linker has found this library in, be it by a link.
+static void place(const char *name, char *path, size_t size) {
+    Dl_info library;
+    if (!dladdr((void *)place, &library)) abort();
+    const char *slash = strrchr(library.dli_fname, '/');
+    int length = slash ? (int)(slash - library.dli_fname) : 0;
+    snprintf(path, size, "%.*s/%s", length, library.dli_fname, name);
+}
+
 static int look(const char *key, char *value, size_t size) {
     char line[256];
-    const char *path = getenv("FAKE_NVML");
-    FILE *file = path ? fopen(path, "re") : NULL;
+    char path[4096];
+    place("answers", path, sizeof path);
+    FILE *file = fopen(path, "re");
     int isFound = 0;
     size_t length = strlen(key);
     while (file && !isFound && fgets(line, sizeof line, file)) {
@@ -39,9 +50,11 @@ static int look(const char *key, char *value, size_t size) {
     return isFound;
 }
 
-static void note(const char *suffix) {
+static void note(const char *name) {
     char path[4096];
-    snprintf(path, sizeof path, "%s.%s", getenv("FAKE_NVML"), suffix);
+    place("answers", path, sizeof path);
+    if (access(path, F_OK) != 0) return;
+    place(name, path, sizeof path);
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (file < 0 || write(file, "x", 1) != 1) abort();
     close(file);
@@ -57,7 +70,11 @@ static int answer(const char *key, const char *otherwise, char *value, size_t si
     if (strcmp(value, "hang") == 0) {
         for (;;) pause();
     }
-    if (strcmp(value, "crash") == 0) *(volatile int *)NULL = 0;
+    if (strcmp(value, "crash") == 0) {
+        // It has to look like one under AddressSanitizer too.
+        signal(SIGSEGV, SIG_DFL);
+        *(volatile int *)NULL = 0;
+    }
     if (strcmp(value, "stop") == 0) raise(SIGSTOP);
     if (strcmp(value, "print") == 0) {
         puts("a message of the library's");
@@ -100,7 +117,7 @@ static int textOf(Device device, const char *name, const char *otherwise, char *
 
 int nvmlInit_v2(void) {
     char value[128];
-    note("starts");
+    note("answers.starts");
     look("generation", generation, sizeof generation);
     return answer("init", "0", value, sizeof value);
 }
@@ -166,7 +183,7 @@ int nvmlDeviceGetUtilizationRates(Device device, unsigned rates[2]) {
     unsigned long long number = 0;
     if ((size_t)device == 1) {
         waitUntilAllowed(++samples);
-        note("samples");
+        note("answers.samples");
     }
     int code = numberOf(device, "utilization", "0", &number);
     rates[0] = (unsigned)number;

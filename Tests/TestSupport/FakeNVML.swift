@@ -13,14 +13,8 @@ public final class FakeNVML: Sendable {
         }
     }
 
-    /// The variables with which a program finds it, and no other.
-    public var environment: [String: String] {
-        [
-            "LD_LIBRARY_PATH": directory.path, "FAKE_NVML": script,
-            // A crash has to look like one under AddressSanitizer too, and leaks are looked for elsewhere.
-            "ASAN_OPTIONS": "handle_segv=0:detect_leaks=0",
-        ]
-    }
+    /// The variable with which a program finds it, and no other.
+    public var environment: [String: String] { ["LD_LIBRARY_PATH": directory.path] }
 
     /// Changes what the next calls answer.
     public func set(_ answers: String) throws {
@@ -43,10 +37,9 @@ public final class FakeNVML: Sendable {
     /// How often it has been initialized.
     public var starts: Int { size("starts") }
 
-    private var script: String { directory.path + "/answers" }
     private var link: String { directory.path + "/libnvidia-ml.so.1" }
 
     private func size(_ suffix: String) -> Int {
-        FileManager.default.contents(atPath: "\(script).\(suffix)")?.count ?? 0
+        FileManager.default.contents(atPath: "\(directory.path)/answers.\(suffix)")?.count ?? 0
     }
 }

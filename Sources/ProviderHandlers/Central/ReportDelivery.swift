@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import Logging
 
 /// Delivers a report to central, trying again for as long as that can help.
 struct ReportDelivery {
@@ -14,11 +15,13 @@ struct ReportDelivery {
     private let central: CentralClient
     /// For all attempts and the pauses between them.
     private let limit: Duration
+    private let logger: Logger
     private static let attemptLimit = Duration.seconds(10)
 
-    init(central: CentralClient, limit: Duration = .seconds(60)) {
+    init(central: CentralClient, limit: Duration = .seconds(60), logger: Logger) {
         self.central = central
         self.limit = limit
+        self.logger = logger
     }
 
     /// Blocks the calling thread until the outcome is known.
@@ -47,6 +50,7 @@ struct ReportDelivery {
             guard ContinuousClock.now + pause < deadline else {
                 return .notDelivered(cause: cause, attempts: attempts)
             }
+            logger.debug("attempt \(attempts): \(cause); the next in \(pause.milliseconds) ms")
             Self.sleep(pause)
         }
     }

@@ -21,7 +21,8 @@ public final class HTTPClient: Sendable {
     private let proxied: Bool
     private let names: SharedNames
 
-    /// - Parameter proxied: whether `https_proxy` and its like are honoured. For a local engine they must not be.
+    /// - Parameter proxied: whether `https_proxy` and its like are honoured, where the URL is https: a proxy never gets to
+    ///   see what it carries. For a local engine they must not be.
     public init(proxied: Bool) {
         self.proxied = proxied
         curl_global_init(Int(CURL_GLOBAL_DEFAULT))

@@ -25,6 +25,7 @@ protocol TransferHandler: AnyObject {
     let easy: UnsafeMutableRawPointer
     let multi: UnsafeMutableRawPointer
     let errorText: UnsafeMutablePointer<CChar>
+    let proxied: Bool
     private let waker: TransferWaker
     /// Referred to for as long as libcurl does.
     private let names: SharedNames
@@ -47,6 +48,7 @@ protocol TransferHandler: AnyObject {
     ///   less for each piece of an answer, for 29 KiB of memory.
     init(proxied: Bool, names: SharedNames, isPrompt: Bool) {
         self.names = names
+        self.proxied = proxied
         // libcurl gives no handle only when memory has run out: nothing can go on then.
         guard let easy = unsafe curl_easy_init(), let multi = unsafe curl_multi_init() else {
             fatalError("libcurl: out of memory")
@@ -57,7 +59,7 @@ protocol TransferHandler: AnyObject {
         unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         waker = unsafe TransferWaker(multi)
         sockets = isPrompt ? unsafe WatchedSockets(multi) : nil
-        setConstantOptions(proxied: proxied, names: names)
+        setConstantOptions(names: names)
     }
 
     deinit {
@@ -147,7 +149,7 @@ protocol TransferHandler: AnyObject {
     }
 
     /// One of libcurl's times in microseconds; 0 for what has not been reached.
-    private func time(_ info: CURLINFO) -> Int {
+    func time(_ info: CURLINFO) -> Int {
         var value: curl_off_t = 0
         unsafe ccurl_getinfo_time(easy, info, &value)
         return Int(value)
@@ -202,18 +204,7 @@ protocol TransferHandler: AnyObject {
         guard let message = unsafe curl_multi_info_read(multi, &queued) else { throw .broken("no result") }
         let code = unsafe ccurl_message_result(message)
         guard code != CURLE_OK else { return }
-        let cause =
-            unsafe errorText.pointee == 0
-            ? String(cString: curl_easy_strerror(code)) : String(cString: errorText)
-        switch code {
-        case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
-            CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
-            throw .unreachable(cause)
-        case CURLE_OPERATION_TIMEDOUT:
-            throw .timedOut(time(CURLINFO_PRETRANSFER_TIME_T) == 0 ? "connect" : "total")
-        default:
-            throw .broken(cause)
-        }
+        throw error(code)
     }
 }
 

@@ -7,7 +7,7 @@ extension Transfer {
     /// The same for a streamed body, which cannot be sent twice: no engine closes a connection so soon.
     private static let maxIdleOfStream = 1
 
-    func setConstantOptions(proxied: Bool, names: SharedNames) {
+    func setConstantOptions(names: SharedNames) {
         setCallbacks()
         unsafe ccurl_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
         unsafe ccurl_setopt_pointer(easy, CURLOPT_SHARE, names.share)
@@ -24,14 +24,24 @@ extension Transfer {
         // Each transfer has one; events are far smaller, and 1,000 streams are not to hold 64 MB of empty buffers.
         unsafe ccurl_setopt_long(easy, CURLOPT_BUFFERSIZE, 16_384)
         unsafe ccurl_setopt_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 65_536)
-        if !proxied { unsafe ccurl_setopt_string(easy, CURLOPT_PROXY, "") }
         // One transfer at a time needs one connection; a second would only go stale beside it.
         unsafe ccurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 1)
+    }
+
+    /// A proxy carries TLS and nothing else: over plain http it would read the key, and could answer in central's name.
+    private func mayBeProxied(_ request: HTTPRequest) -> Bool {
+        proxied && request.url.hasPrefix("https://")
     }
 
     func setOptions(of request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?) {
         unsafe ccurl_setopt_string(easy, CURLOPT_URL, request.url)
         unsafe ccurl_setopt_list(easy, CURLOPT_HTTPHEADER, headers)
+        // An empty one is none; without any libcurl looks into the environment.
+        if mayBeProxied(request) {
+            unsafe ccurl_setopt_pointer(easy, CURLOPT_PROXY, nil)
+        } else {
+            unsafe ccurl_setopt_string(easy, CURLOPT_PROXY, "")
+        }
         // To libcurl 0 is no limit at all, or its own default.
         unsafe ccurl_setopt_long(easy, CURLOPT_CONNECTTIMEOUT_MS, max(1, request.timeouts.connect.milliseconds))
         let total = request.timeouts.total.map { max(1, $0.milliseconds) } ?? 0

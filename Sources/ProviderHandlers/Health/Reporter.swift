@@ -35,7 +35,7 @@ public final class Reporter: Sendable {
             tunnel: Tunnel(http: local, ngrok: configuration.ngrok, logger: logger),
             configuration: configuration)
         delivery = ReportDelivery(
-            central: CentralClient(http: HTTPClient(proxied: true), provider: configuration.provider))
+            central: CentralClient(http: HTTPClient(proxied: true), provider: configuration.provider), logger: logger)
     }
 
     /// The report as JSON, collected within 10 s; a part that is down is empty, not an error.

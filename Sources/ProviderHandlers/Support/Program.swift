@@ -24,11 +24,21 @@ public enum Program {
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
     }
 
-    /// What of an environment of ours a child gets. Ours holds the API key, and the proxies' variables may hold a password,
-    /// which are nobody else's business.
+    /// What of an environment of ours a child gets: what it takes to find programs and libraries, to speak the user's
+    /// language, and to see the GPUs. Whatever else is there may be a secret: the API key, a proxy's password, the tunnel's
+    /// token, NVIDIA_API_KEY.
     static func forOthers(_ environment: [String: String]) -> [String: String] {
-        environment.filter { !$0.key.hasPrefix("PROVIDER_") && !$0.key.lowercased().hasSuffix("_proxy") }
+        environment.filter { name, _ in
+            othersNames.contains(name) || othersPrefixes.contains { name.hasPrefix($0) }
+        }
     }
+
+    private static let othersNames: Set = [
+        "PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "LANGUAGE", "TZ", "NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_DRIVER_CAPABILITIES",
+    ]
+    /// CUDA_VISIBLE_DEVICES, CUDA_MPS_PIPE_DIRECTORY, CUDA_DEVICE_MEMORY_LIMIT and their like.
+    private static let othersPrefixes = ["LC_", "CUDA_"]
 
     /// Says on standard error why the program ends, as `program: message`.
     public static func complain(_ message: String, program: String) {

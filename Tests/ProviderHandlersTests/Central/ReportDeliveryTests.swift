@@ -10,7 +10,8 @@ import Testing
         provider.url = central.url
         provider.apiKey = Secret("key")
         return ReportDelivery(
-            central: CentralClient(http: HTTPClient(proxied: false), provider: provider), limit: limit)
+            central: CentralClient(http: HTTPClient(proxied: false), provider: provider), limit: limit,
+            logger: RecordingLog().logger)
     }
 
     @Test func theReportGoesToHealthWithTheKey() async throws {

@@ -144,24 +144,24 @@ struct NVMLFeedTests {
         #expect(failure(word)?.hasPrefix("NVML's process cannot be started: ") == true)
     }
 
-    @Test("it gets no descriptor and no secret of ours")
+    @Test("it gets no descriptor of ours, and of our variables what it needs")
     func inheritance() async throws {
         let descriptor = try inheritableDescriptor()
         defer { close(descriptor) }
         let program = try FakeNvidiaSMI(
             """
             if [ -e $here/arguments ]; then exit 1; fi
-            env >$here/environment
+            cat /proc/$$/environ >$here/environment
             ls -l /proc/self/fd >$here/descriptors
             echo $@ >$here/arguments
             exit 1
             """)
-        let environment = ["PROVIDER_API_KEY": "secret", "LD_LIBRARY_PATH": "/nowhere", "PATH": "/usr/bin:/bin"]
-        let feed = FeedFixture(program: program.path, environment: environment)
+        let needed = OthersEnvironment.needed.merging(program.environment) { $1 }
+        let feed = FeedFixture(
+            program: program.path, environment: needed.merging(OthersEnvironment.secret) { $1 })
         try await feed.word("it has ended")
-        let variables = try #require(program.written("environment"))
-        #expect(!variables.contains("PROVIDER_"))
-        #expect(variables.contains("LD_LIBRARY_PATH=/nowhere"))
+        let variables = OthersEnvironment.parse(program.written("environment"))
+        #expect(variables == needed.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 })
         let descriptors = try #require(program.written("descriptors"))
         #expect(descriptors.contains("0 -> pipe:"))
         #expect(!descriptors.contains("\(descriptor) ->"))
