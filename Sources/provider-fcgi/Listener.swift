@@ -21,6 +21,8 @@ struct Listener: Sendable {
     let isInherited: Bool
     /// Where other machines can connect; nil for a Unix socket and for loopback.
     let remoteAddress: String?
+    /// Where every user of this machine can connect to a Unix socket that was handed over; nil where its mode forbids it.
+    let nameOpenToAll: String?
     private let path: String?
 
     /// Waiting connections; the kernel lowers it to net.core.somaxconn.
@@ -47,6 +49,7 @@ struct Listener: Sendable {
             path = nil
         }
         remoteAddress = Self.remoteAddress(of: descriptor)
+        nameOpenToAll = isUnixSocket && isInherited ? UnixSocket.nameOpenToAll(descriptor) : nil
         if let remoteAddress, !server.allowRemote {
             Glibc.close(descriptor)
             throw ListenError(

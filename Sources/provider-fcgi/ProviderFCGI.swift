@@ -37,6 +37,7 @@ struct ProviderFCGI: ParsableCommand {
 
     func run() throws {
         Program.forbidCoreFiles()
+        Program.forbidCrashReports()
         // Before anything else: this process has neither configuration nor signals of its own.
         if let nvmlProbe { throw ExitCode(NVMLProbe.run(interval: nvmlProbe)) }
         if !checkConfig { Signals.holdReload() }

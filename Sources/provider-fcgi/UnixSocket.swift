@@ -18,6 +18,27 @@ enum UnixSocket {
         }
     }
 
+    /// Where every user of this machine can connect to a socket, as far as its mode says: its path, or `@` and its name if it
+    /// is none of the file system's and so has no mode (unix(7)). A directory may keep them out all the same.
+    static func nameOpenToAll(_ descriptor: CInt) -> String? {
+        var address = sockaddr_un()
+        var size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let isKnown = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &size) == 0
+            }
+        }
+        guard isKnown else { return nil }
+        let name = unsafe withUnsafeBytes(of: address.sun_path) {
+            unsafe Array($0.prefix(Int(size) - MemoryLayout<sa_family_t>.size))
+        }
+        if name.first == 0 { return "@" + String(decoding: name.filter { $0 != 0 }, as: UTF8.self) }
+        let path = String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
+        var info = stat()
+        guard unsafe stat(path, &info) == 0, info.st_mode & S_IWOTH != 0 else { return nil }
+        return path
+    }
+
     /// A socket file that a killed worker left behind is removed; one that somebody listens on, or another kind of
     /// file, is not.
     private static func removeStale(_ path: String) throws(ListenError) {

@@ -36,6 +36,13 @@ struct Worker {
                 "\(listener.name) listens on \(address) (server.allow_remote is true): see to it that only nginx reaches it"
             )
         }
+        if let name = listener.nameOpenToAll {
+            parts.logger.warning(
+                """
+                \(listener.name) is \(name), to which every user of this machine can connect, and whoever does has power over \
+                the worker: give it mode 0660 and nginx's group
+                """)
+        }
         threads = WorkerThreads(
             listener, parts.pipeline(configuration), configuration: configuration, logger: parts.logger)
     }

@@ -34,6 +34,7 @@ struct ProviderReporter: ParsableCommand {
 
     func run() throws {
         Program.forbidCoreFiles()
+        Program.forbidCrashReports()
         // A connection that central has closed is an error of the transfer, not the end of the process: OpenSSL writes
         // without MSG_NOSIGNAL.
         signal(SIGPIPE, SIG_IGN)

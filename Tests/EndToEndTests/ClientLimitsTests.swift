@@ -93,6 +93,31 @@ import Testing
         }
     }
 
+    /// nginx knows whose a connection is once it has read a head: those without one end by their time alone.
+    @Test func aConnectionWithoutAHeadIsNotCounted() async throws {
+        let finish = Gate()
+        let deployment = try await Deployment(
+            limitsClients: true,
+            nginxReplacements: [
+                ("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 2;")
+            ],
+            engine: { request in try request.stream(["a"], pausingAt: finish) })
+        try await onThread {
+            let begun = try (0..<20).map { _ in
+                let connection = try SocketConnection(port: deployment.nginx.port)
+                try connection.send("GET /busy HTTP/1.1\r\nHost: a\r\n")
+                return connection
+            }
+            let streams = try (0..<2).map { _ in try deployment.startCompletion().response() }
+            #expect(streams.allSatisfy { $0.status == 200 })
+            // The limit is there: one whose head is complete is beyond it.
+            try begun[0].send("\r\n")
+            #expect(try begun[0].readLine()?.hasPrefix("HTTP/1.1 429 ") == true)
+            for _ in streams { finish.open() }
+            for stream in streams { _ = try stream.body.all() }
+        }
+    }
+
     /// All that two workers take on at once, from one address and as shipped; what is too much is the workers' to refuse.
     @Test func oneOrchestratorIsNotHurt() async throws {
         let finish = Gate()

@@ -3,9 +3,15 @@ import Testing
 
 /// nginx/fleet.conf in front of machines that a test scripts; scripts/test-fleet has the whole, with networks.
 @Suite struct FleetTests {
-    /// The public machine; there is one behind it, which it knows by two addresses more that lead to the others.
     private static func fleet(
         _ machines: [ScriptedServer], replacing replacements: [(String, String)] = []
+    ) async throws -> NginxServer {
+        try await fleet(onPorts: machines.map(\.port), replacing: replacements)
+    }
+
+    /// The public machine, whose three addresses lead to those behind it.
+    static func fleet(
+        onPorts machines: [Int], replacing replacements: [(String, String)] = []
     ) async throws -> NginxServer {
         let reservation = try PortReservation()
         let prefix = try await NginxServer.prefix(port: reservation.port, workerSocket: "/nowhere/fcgi.sock")
@@ -14,7 +20,7 @@ import Testing
                 ("127.0.0.1:8080", "127.0.0.1:\(reservation.port)"), ("/var/log/nginx/provider-fleet.", ""),
             ]
         for number in 1...3 {
-            replacements.append(("10.77.0.\(number):8080", "127.0.0.1:\(machines[(number - 1) % machines.count].port)"))
+            replacements.append(("10.77.0.\(number):8080", "127.0.0.1:\(machines[(number - 1) % machines.count])"))
         }
         var text = try Repository.read("nginx/fleet.conf")
         for (shipped, other) in replacements {

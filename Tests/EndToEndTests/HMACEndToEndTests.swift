@@ -64,13 +64,15 @@ import Testing
     }
 
     /// Central hears of each use and decides; what it said before counts for nothing.
-    @Test func aReplayIsCentralsToDecide() async throws {
+    @Test(arguments: ["worker", "nginx"])
+    func aReplayIsCentralsToDecide(forward: String) async throws {
         let asked = Seen()
-        let deployment = try await Deployment(central: { request in
-            asked.text += try request.bodyText()
-            let isFirst = asked.text == #"{"hmac":"once"}"#
-            try request.answer(isFirst ? 200 : 401, isFirst ? #"{"valid":true}"# : #"{"valid":false,"error":"used"}"#)
-        })
+        let deployment = try await Deployment(
+            forward: forward,
+            central: { request in
+                asked.text += try request.bodyText()
+                try Self.answer(request, isFirst: asked.text == #"{"hmac":"once"}"#)
+            })
         try await onThread {
             #expect(try deployment.complete(headers: ["X-Inferoute-HMAC: once"]).status == 200)
             for count in 2...4 {
@@ -82,6 +84,58 @@ import Testing
             deployment.central.stop()
             #expect(try deployment.complete(headers: ["X-Inferoute-HMAC: once"]).status == 503)
             #expect(deployment.engine.requests.count == 1)
+        }
+    }
+
+    private static func answer(_ request: ScriptedRequest, isFirst: Bool) throws {
+        try request.answer(isFirst ? 200 : 401, isFirst ? #"{"valid":true}"# : #"{"valid":false,"error":"used"}"#)
+    }
+
+    /// No request waits for the verdict on another one and takes it for its own.
+    @Test(arguments: ["worker", "nginx"])
+    func replaysAtOnceAreCentralsToDecide(forward: String) async throws {
+        let count = 8
+        let turn = Counter()
+        let all = Gate()
+        let deployment = try await Deployment(
+            forward: forward,
+            central: { request in
+                let place = turn.next
+                // None is answered before all have been asked about.
+                if place == count - 1 { for _ in 0..<count { all.open() } }
+                try all.wait()
+                try Self.answer(request, isFirst: place == 0)
+            })
+        try await onThread {
+            let probes = try (0..<count).map { _ in try deployment.startCompletion(headers: ["X-Inferoute-HMAC: once"])
+            }
+            let statuses = try probes.map { try $0.response().status }
+            #expect(statuses.sorted() == [200] + Array(repeating: 401, count: count - 1))
+            #expect(deployment.central.requests.count == count)
+            #expect(deployment.engine.requests.count == 1)
+        }
+    }
+
+    /// A place is taken before central is asked, so that those who wait for it are bounded as well.
+    @Test(arguments: ["worker", "nginx"])
+    func whoIsAskedAboutHoldsAPlace(forward: String) async throws {
+        let answer = Gate()
+        let deployment = try await Deployment(
+            forward: forward, settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "2", "PROVIDER_HMAC": "required"],
+            central: { request in
+                try answer.wait()
+                try request.answer(401, #"{"valid":false}"#)
+            })
+        try await onThread {
+            let forged = try (0..<2).map { _ in try deployment.startCompletion(headers: ["X-Inferoute-HMAC: forged"]) }
+            try deployment.waitUntil("central is asked about both") { deployment.central.requests.count == 2 }
+            #expect(
+                try deployment.complete(headers: ["X-Inferoute-HMAC: good"]).body.contains(
+                    "too_many_requests_in_flight"))
+            #expect(try deployment.fetch("GET", "/busy").status == 200)
+            for _ in forged { answer.open() }
+            for probe in forged { #expect(try probe.response().status == 401) }
+            #expect(deployment.engine.requests.isEmpty)
         }
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -13,17 +14,21 @@ import Testing
         ("REQUEST_METHOD", "POST /api/delete HTTP/1.1\r\nX-Injected: 1"),
         ("HTTP_X_INFEROUTE_HMAC", "a\r\nX-Injected: 1"),
         ("HTTP_X_INFEROUTE_HMAC", "a\",\"x\":\"\n"), ("REQUEST_ID", "a\r\nX-Injected: 1"),
+        // Where a request line goes on.
+        ("QUERY_STRING", "a b"), ("QUERY_STRING", " "), ("QUERY_STRING", "a HTTP/1.1"), ("QUERY_STRING", "a\tb"),
+        ("DOCUMENT_URI", "/v1/completions HTTP/1.1"), ("REQUEST_METHOD", "POST /v1"),
     ]
 
     /// nginx lets none of these through; a peer that is not nginx might.
-    @Test func towardsEngineAndCentral() async throws {
+    @Test(arguments: ["worker", "nginx"])
+    func towardsEngineAndCentral(forward: String) async throws {
         let seen = Seen()
         let record: ScriptedServer.Script = { request in
             seen.text += request.head.startLine + "\n"
             for field in request.head.fields { seen.text += "\(field.name)=\(field.value)\n" }
             try request.answer(200, #"{"valid":true}"#)
         }
-        let deployment = try await Deployment(central: record, engine: record)
+        let deployment = try await Deployment(forward: forward, central: record, engine: record)
         try await onThread {
             for (name, value) in Self.parameters {
                 seen.text = ""
@@ -38,25 +43,101 @@ import Testing
                 #expect(!output.contains("\nX-Injected"), "\(name) \(value)")
                 #expect(!seen.text.contains("X-Injected"), "\(name) \(value)")
                 #expect(!seen.text.contains("/api/delete"), "\(name) \(value)")
-                #expect(deployment.engine.requests.count <= before + 1, "\(name) \(value)")
+                let lines = deployment.engine.requests.dropFirst(before)
+                #expect(lines.count <= 1, "\(name) \(value)")
+                #expect(
+                    lines.allSatisfy { $0.wholeMatch(of: #/POST /v1/completions(\?[^ ]*)? HTTP/1\.1/#) != nil },
+                    "\(name) \(value) \(lines)")
             }
             #expect(deployment.central.requests.isEmpty)
         }
     }
 
-    /// What cannot be sent on is left out, and nothing is said in its place.
-    @Test func aContentTypeThatIsNone() async throws {
+    /// What cannot be sent on is left out, and nothing is said in its place. nginx, where it forwards by itself, sends it on:
+    /// a control character, but no line end.
+    @Test(arguments: ["worker", "nginx"])
+    func aContentTypeThatIsNone(forward: String) async throws {
         let seen = Seen()
-        let deployment = try await Deployment(engine: { request in
-            seen.text = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
-            try request.answer(200, "{}")
-        })
+        let deployment = try await Deployment(
+            forward: forward,
+            engine: { request in
+                let fields = request.head.fields.filter { $0.name.lowercased() != "host" }
+                seen.text = fields.map { "\($0.name.lowercased())=\($0.value)" }.sorted().joined(separator: " ")
+                try request.answer(200, "{}")
+            })
         try await onThread {
             let fields = ["Content-Type: a\u{1}b", "Accept: a\u{1}b", "User-Agent: a\u{7F}b"]
             let answer = try deployment.fetch("POST", "/v1/completions", headers: fields, body: "{}")
             #expect(answer.status == 200)
-            #expect(seen.text == "content-length host")
+            let sent =
+                forward == "nginx"
+                ? ["accept=a\u{1}b", "content-length=2", "content-type=a\u{1}b", "user-agent=a\u{7F}b"] : []
+            #expect(seen.text == (sent.isEmpty ? "content-length=2" : sent.joined(separator: " ")))
         }
+    }
+
+    private static let names = [
+        "m\r\nX-Injected: 1", "m\r\n\r\nPOST /api/provider/health HTTP/1.1", "m\n<0>X-Injected",
+        "m\"}],\"X-Injected\":{\"a\":[{\"b\":\"",
+        "m\0", "m\u{1B}[31m\u{2028}", "m\u{E9}", "", String(repeating: "m", count: 10_000),
+    ]
+
+    /// Names of models and the tunnel's URL are others' words: in the report each is one string, and it is one request.
+    @Test(arguments: ["/api/models", "/v1/models", "/api/tags"])
+    func towardsTheReport(list: String) async throws {
+        let seen = Seen()
+        let url = "https://a\r\nX-Injected: 1\"}"
+        let answers = [
+            "/api/models": try Self.json(["models": Self.names.map { ["name": $0] }]),
+            "/v1/models": try Self.json(["data": Self.names.map { ["id": $0, "owned_by": $0] }]),
+            "/api/tags": try Self.json(["models": Self.names.map { ["name": $0, "model": $0] }]),
+            "/api/tunnels": try Self.json(["tunnels": [["public_url": url, "proto": "https"]]]),
+        ]
+        let engine: ScriptedServer.Script = { request in
+            let answer = request.target == list || request.target == "/api/tunnels" ? answers[request.target] : nil
+            try request.answer(answer == nil ? 404 : 200, answer ?? "")
+        }
+        let central = try ScriptedServer { request in
+            #expect(request.head.fields.allSatisfy { !$0.name.hasPrefix("X-") })
+            seen.text = try request.bodyText()
+            try request.answer(200, "")
+        }
+        let machine = try ScriptedServer(engine)
+        let settings = ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": machine.url, "PROVIDER_LOG_LEVEL": "trace"]
+        let reporter = try ChildProcess(
+            try BuiltProduct.path("provider-reporter"), ["--every", "1"],
+            environment: Deployment.environment(engine: machine, central: central, gpu: nil).merging(settings) { $1 })
+        // On a machine with much to do the tunnel's agent may be too slow for one report.
+        try await eventually("a report with the tunnel") { seen.text.contains("https://") }
+        reporter.terminate()
+        #expect(try await reporter.waitForExit() == .status(0), "\(reporter.standardError)")
+        #expect(Set(central.requests) == ["POST /api/provider/health HTTP/1.1"])
+        #expect(reporter.standardError.split(separator: "\n").allSatisfy { $0.hasPrefix("<") && !$0.hasPrefix("<0>") })
+        try Self.expectTheReport(seen.text, url: url)
+        // The worker tells whoever asks the same.
+        let deployment = try await Deployment(
+            settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": machine.url], engine: engine)
+        try await onThread {
+            var health = try deployment.fetch("GET", "/health")
+            try deployment.waitUntil("a report with the tunnel") {
+                health = try deployment.fetch("GET", "/health")
+                return health.body.contains("https://")
+            }
+            #expect(health.head.fields.allSatisfy { $0.name != "X-Injected" })
+            try Self.expectTheReport(health.body, url: url)
+        }
+    }
+
+    private static func json(_ value: Any) throws -> String {
+        String(decoding: try JSONSerialization.data(withJSONObject: value), as: UTF8.self)
+    }
+
+    private static func expectTheReport(_ text: String, url: String) throws {
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        #expect(report.keys.sorted() == ["data", "gpu", "ngrok", "object", "provider_type"])
+        let models = try #require(report["data"] as? [[String: Any]])
+        #expect(models.map { $0["id"] as? String } == names)
+        #expect(report["ngrok"] as? [String: String] == ["url": url])
     }
 
     /// A body is bytes, whatever name of a model is in it.

@@ -74,6 +74,22 @@ struct NginxConfigurationTests {
         #expect(other.errorCode == "not_found")
     }
 
+    /// One that does not say beforehand how long it is; nginx counts, and the worker is never asked.
+    @Test func aChunkedBodyOverTheLimitIsRefused() async throws {
+        let deployment = try await Deployment()
+        let directory = try TemporaryDirectory()
+        for (count, status) in [(33_554_432, 200), (33_554_433, 413)] {
+            let file = try directory.write(String(repeating: " ", count: count), to: "body")
+            let answer = try await curl(
+                deployment.nginx.url + "/v1/completions", "-H", "Transfer-Encoding: chunked", "--data-binary",
+                "@" + file)
+            #expect(answer.status == status)
+            #expect(answer.errorCode == (status == 413 ? "body_too_large" : nil))
+        }
+        #expect(deployment.engine.requests.count == 1)
+        #expect(deployment.worker.standardError.count("path=") == 1)
+    }
+
     @Test func aBodyAtTheLimitIsNotRefused() async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
         let directory = try TemporaryDirectory()

@@ -76,6 +76,60 @@ import Testing
         }
     }
 
+    /// What no directive of nginx's bounds: all of a body whose pieces keep coming. It holds one of its client's connections
+    /// and nothing of the worker's, however long it takes.
+    @Test func aBodyThatTricklesHoldsNothingElse() async throws {
+        let deployment = try await Deployment(nginxReplacements: [
+            ("client_body_timeout 60s;", "client_body_timeout 3s;")
+        ])
+        try await onThread {
+            let connection = try SocketConnection(port: deployment.nginx.port)
+            try connection.send("POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            let end = ContinuousClock.now + .milliseconds(4500)
+            try deployment.waitUntil("it has taken longer than two pieces may be apart") {
+                try connection.send("1\r\n \r\n")
+                return ContinuousClock.now > end
+            }
+            #expect(!deployment.worker.standardError.contains("path="))
+            #expect(deployment.engine.requests.isEmpty)
+            try connection.send("0\r\n\r\n")
+            #expect(try connection.readLine() == "HTTP/1.1 200 OK")
+        }
+    }
+
+    /// While a body of more than 1 MiB is in nginx's hands, and longer, until its request is answered: in a file that has no
+    /// name any more, so that nobody finds it and nothing is left of it after a crash, and that is nginx's alone.
+    @Test func aLargeBodyIsInAFileThatNobodyElseCanOpen() async throws {
+        let finish = Gate()
+        let deployment = try await Deployment(engine: { request in
+            try finish.wait()
+            try request.answer(200, "{}")
+        })
+        try await onThread {
+            let probe = try deployment.startCompletion(String(repeating: " ", count: 2 * 1_048_576))
+            try deployment.waitUntil("the engine is asked") { !deployment.engine.requests.isEmpty }
+            let processes = Vitals.children(of: try #require(deployment.nginx.pid))
+            let files = processes.flatMap { pid in
+                let open = "/proc/\(pid)/fd/"
+                let names = (try? FileManager.default.contentsOfDirectory(atPath: open)) ?? []
+                return names.map { open + $0 }
+            }
+            let bodies = files.filter {
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: $0))?.contains("/temp/body/") == true
+            }
+            #expect(bodies.count == 1)
+            for body in bodies {
+                var info = stat()
+                #expect(stat(body, &info) == 0)
+                #expect(info.st_mode == S_IFREG | 0o600)
+                #expect(info.st_nlink == 0)
+                #expect(info.st_size == 2 * 1_048_576)
+            }
+            finish.open()
+            #expect(try probe.response().status == 200)
+        }
+    }
+
     /// More bodies are on their way than the worker has threads; all of those are there for others.
     @Test func unfinishedBodiesHoldNoThread() async throws {
         let deployment = try await Deployment()

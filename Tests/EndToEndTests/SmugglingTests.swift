@@ -31,43 +31,60 @@ import Testing
     private static let chunked = "2\r\n{}\r\n0\r\n\r\n"
     private static let hidden = "POST /v1/completions HTTP/1.1\r\nHost: hidden\r\nContent-Length: 2\r\n\r\n{}"
 
-    @Test(arguments: ["worker", "nginx"])
-    func whatIsAmbiguousEndsAtNginx(forward: String) async throws {
-        let deployment = try await Deployment(forward: forward)
+    /// The nginx that a client talks to: the machine's own, which forwards in either way, or a fleet's in front of it.
+    private static let ways = ["worker", "nginx", "fleet"]
+
+    private static func deployment(
+        _ way: String, engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
+    ) async throws -> (Deployment, front: NginxServer) {
+        let deployment = try await Deployment(forward: way == "nginx" ? "nginx" : "worker", engine: engine)
+        guard way == "fleet" else { return (deployment, deployment.nginx) }
+        return (deployment, try await FleetTests.fleet(onPorts: [deployment.nginx.port]))
+    }
+
+    @Test(arguments: ways)
+    func whatIsAmbiguousEndsAtNginx(way: String) async throws {
+        let (deployment, front) = try await Self.deployment(way)
         try await onThread {
             for (fields, body) in Self.refused {
                 let answer = try deployment.exchange(
-                    "POST /v1/completions HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\n\(body)\(Self.hidden)")
+                    "POST /v1/completions HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\n\(body)\(Self.hidden)", with: front)
                 #expect(answer.hasPrefix("HTTP/1.1 400 ") || answer.hasPrefix("HTTP/1.1 501 "), "\(fields) \(body)")
                 #expect(answer.contains(#""code":"bad_request""#), "\(fields) \(body)")
                 #expect(answer.count("HTTP/1.1 ") == 1, "\(fields) \(body)")
             }
             #expect(deployment.engine.requests.isEmpty)
             #expect(!deployment.worker.standardError.contains("path="))
-            // Both would have been seen.
-            #expect(try deployment.complete().status == 200)
+            // The first nginx of two is where it ends.
+            #expect(way != "fleet" || deployment.nginx.accessLog.isEmpty)
+            // All would have been seen.
+            #expect(try HTTPProbe.fetch(port: front.port, "POST", "/v1/completions", body: "{}").status == 200)
             #expect(deployment.engine.requests.count == 1)
-            try deployment.waitUntil("it is logged") { deployment.worker.standardError.contains("path=") }
+            try deployment.waitUntil("it is logged") {
+                deployment.worker.standardError.contains("path=") && !deployment.nginx.accessLog.isEmpty
+            }
         }
     }
 
     /// An older HTTP knows no chunks.
-    @Test func chunksInHTTP10() async throws {
-        let deployment = try await Deployment()
+    @Test(arguments: ways)
+    func chunksInHTTP10(way: String) async throws {
+        let (deployment, front) = try await Self.deployment(way)
         try await onThread {
             let answer = try deployment.exchange(
-                "POST /v1/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n\(Self.chunked)\(Self.hidden)")
+                "POST /v1/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n\(Self.chunked)\(Self.hidden)",
+                with: front)
             #expect(answer.hasPrefix("HTTP/1.1 400 "))
             #expect(deployment.engine.requests.isEmpty)
         }
     }
 
     /// What is odd and means one thing only goes on, in the one form there is: a length, and as many bytes.
-    @Test(arguments: ["worker", "nginx"])
-    func whatIsOddArrivesPlain(forward: String) async throws {
+    @Test(arguments: ways)
+    func whatIsOddArrivesPlain(way: String) async throws {
         let seen = Seen()
-        let deployment = try await Deployment(
-            forward: forward,
+        let (deployment, front) = try await Self.deployment(
+            way,
             engine: { request in
                 let names = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
                 seen.text += "\(names): \(try request.bodyText())\n"
@@ -87,7 +104,8 @@ import Testing
         try await onThread {
             for (fields, body) in odd {
                 let answer = try deployment.exchange(
-                    "POST /v1/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(fields)\r\n\r\n\(body)")
+                    "POST /v1/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(fields)\r\n\r\n\(body)",
+                    with: front)
                 #expect(answer.contains("HTTP/1.1 200 "), "\(fields) \(body)")
             }
             let lines = seen.text.split(separator: "\n")
@@ -98,9 +116,9 @@ import Testing
 }
 
 extension Deployment {
-    /// Sends bytes to nginx and returns all it says until it closes.
-    func exchange(_ request: String) throws -> String {
-        let connection = try SocketConnection(port: nginx.port)
+    /// Sends bytes to nginx, or to another one in front of it, and returns all it says until it closes.
+    func exchange(_ request: String, with front: NginxServer? = nil) throws -> String {
+        let connection = try SocketConnection(port: (front ?? nginx).port)
         try connection.send(request)
         var answer: [UInt8] = []
         // nginx may reset a connection on which it has left something unread: what came before counts.

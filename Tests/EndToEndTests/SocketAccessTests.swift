@@ -71,6 +71,29 @@ import Testing
         }
     }
 
+    /// systemd's own default is 0666.
+    @Test(arguments: [0o666, 0o662, 0o660, 0o664])
+    func aModeThatIsHandedOverIsLookedAtToo(mode: mode_t) async throws {
+        let directory = try TemporaryDirectory()
+        let listener = try UnixListener(directory.path + "/fcgi.sock")
+        #expect(chmod(listener.path, mode) == 0)
+        let worker = try Self.worker([], [:], standardInput: listener.descriptor)
+        try await worker.waitUntilReady()
+        let warning =
+            "<4>the socket on descriptor 0 is \(listener.path), to which every user of this machine can connect"
+        #expect(worker.standardError.contains(warning) == (mode & 0o002 != 0))
+    }
+
+    /// A name that is no file has no mode, so nobody is kept out.
+    @Test func aSocketThatIsNoFileIsOpenToAll() async throws {
+        let directory = try TemporaryDirectory()
+        let listener = try UnixListener("\0" + directory.path)
+        let worker = try Self.worker([], [:], standardInput: listener.descriptor)
+        try await worker.waitUntilReady()
+        #expect(
+            worker.standardError.contains("<4>the socket on descriptor 0 is @\(directory.path), to which every user"))
+    }
+
     /// The address is taken up at the start; a reload neither opens it nor takes a file that no worker would start with.
     @Test func aReloadOpensNothing() async throws {
         let directory = try TemporaryDirectory()

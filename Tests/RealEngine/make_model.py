@@ -14,8 +14,8 @@ WIDTH, LAYERS, HEADS, FEED_FORWARD, CONTEXT = 64, 2, 4, 128, 4096
 TEMPLATE = (
     "{% if tools %}<tools>{{ tools | tojson }}</tools>{% endif %}"
     "{% for message in messages %}<|{{ message['role'] }}|>{% if message['content'] %}{{ message['content'] }}{% endif %}"
-    "{% for call in message['tool_calls'] or [] %}<tool_call>\n"
-    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}\n</tool_call>{% endfor %}'
+    "{% for call in message['tool_calls'] or [] %}<tool_call>"
+    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}</tool_call>{% endfor %}'
     "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
@@ -29,7 +29,8 @@ def vocabulary():
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["\u2581" + a + b for a in letters for b in "aeiou"] + list(letters) + ["\u2581"]
     tokens += [(word, -float(rank), gguf.TokenType.NORMAL) for rank, word in enumerate(words)]
-    return tokens
+    # One token each, so that a test can have the model say them (`logit_bias`).
+    return tokens + [(word, 0.0, gguf.TokenType.USER_DEFINED) for word in ("<tool_call>", "</tool_call>")]
 
 
 def write(path):

@@ -1,0 +1,117 @@
+"""The parts of a provider's machine, each of which ends with its `with`: the built worker behind real nginx, and engines.
+
+Everything listens on ports the kernel chose, in a folder of its own.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import httpx
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BINARIES = Path(os.environ.get("PROVIDER_BINARIES", ROOT / ".build/debug"))
+
+
+def wait_until(what, condition, process=None, limit=60):
+    """The limit only ends a test that has failed already."""
+    deadline = time.monotonic() + limit
+    while not (result := condition()):
+        assert process is None or process.poll() is None, f"{what}: the process has ended"
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.005)
+    return result
+
+
+@contextmanager
+def running(*command, **options):
+    """A process that is told to end, and has."""
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@dataclass
+class Engine:
+    url: str
+    log: Path
+
+
+@contextmanager
+def real_engine(folder):
+    """llama.cpp's own server with a tiny model."""
+    model, log = folder / "tiny.gguf", folder / "engine.log"
+    subprocess.run([sys.executable, HERE / "make_model.py", model], check=True)
+    with log.open("wb") as output, running(
+            sys.executable, HERE / "engine.py", model, stdout=subprocess.PIPE, stderr=output, text=True) as process:
+        # Its own log lines share the stream.
+        for line in process.stdout:
+            if "listening http" in line:
+                break
+        Thread(target=process.stdout.read, daemon=True).start()
+        url = line[line.index("http"):].split()[0].rstrip("I")
+        wait_until("the engine is ready", lambda: httpx.get(url + "/health").status_code == 200, process)
+        yield Engine(url, log)
+
+
+@dataclass
+class Provider:
+    url: str
+    worker_log: Path
+    access_log: Path
+    worker: subprocess.Popen
+
+    def stop_worker(self):
+        self.worker.terminate()
+        self.worker.wait(60)
+
+
+@contextmanager
+def provider(folder, engine, central, forward, settings={}, directives=()):
+    """nginx in front of the worker in front of an engine.
+
+    `settings` is environment of the worker's, `directives` are pairs of a shipped directive of nginx's and another one.
+    """
+    worker_socket, prefix, log = folder / "fcgi.sock", folder / "nginx", folder / "worker.log"
+    environment = {
+        # No GPU of this machine decides anything: neither NVML nor the amdgpu driver is asked, and there is no nvidia-smi.
+        "PATH": "/nonexistent", "PROVIDER_GPU_SOURCE": "nvidia-smi",
+        "PROVIDER_SERVER_SOCKET": str(worker_socket), "PROVIDER_OLLAMA_URL": engine, "PROVIDER_OLLAMA_FORWARD": forward,
+        "PROVIDER_URL": central, "PROVIDER_API_KEY": "key-of-the-provider", "PROVIDER_LOG_LEVEL": "trace",
+    } | settings
+    # nginx takes over a listening socket as it does from an nginx that it replaces, so that no port is ever lost.
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, log.open("wb") as output:
+        listener.set_inheritable(True)
+        port = listener.getsockname()[1]
+        address = engine.removeprefix("http://")
+        subprocess.run([ROOT / "scripts/nginx-prefix", prefix, str(port), worker_socket, address], check=True)
+        for shipped, other in directives:
+            replace(prefix, shipped, other)
+        path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+        upstream = prefix / "conf.d/provider-upstream.conf"
+        with running(BINARIES / "provider-fcgi", "--nginx-upstream", upstream, env=environment, stderr=output) as worker:
+            wait_until("the worker is ready", lambda: b"ready: listening" in log.read_bytes(), worker)
+            with running(
+                    "nginx", "-e", "stderr", "-p", prefix, "-c", prefix / "nginx.conf", stderr=subprocess.DEVNULL,
+                    env=dict(os.environ, PATH=path, NGINX=f"{listener.fileno()};"),
+                    pass_fds=[listener.fileno()]) as nginx:
+                url = f"http://127.0.0.1:{port}"
+                wait_until("nginx is ready", lambda: httpx.get(url + "/busy").status_code == 200, nginx)
+                yield Provider(url, log, prefix / "access.log", worker)
+
+
+def replace(prefix, shipped, other):
+    found = [file for file in prefix.glob("*/*.conf") if shipped in file.read_text()]
+    assert found, f"nginx/ has no such directive any more: {shipped}"
+    for file in found:
+        file.write_text(file.read_text().replace(shipped, other))

@@ -1,0 +1,72 @@
+"""What stands for the central system, and for an engine with faults that no real one has on demand."""
+
+import json
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+
+
+@contextmanager
+def served(handler):
+    """The base URL of a server of such handlers."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Peer(BaseHTTPRequestHandler):
+    def read(self):
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def answer(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Central(Peer):
+    """Knows one HMAC, and fails over another."""
+
+    def do_POST(self):
+        match json.loads(self.read()):
+            case {"hmac": "good"}: self.answer(200, b'{"valid":true}')
+            case {"hmac": "broken"}: self.answer(500, b"down")
+            case _: self.answer(401, b'{"valid":false,"error":"unknown"}')
+
+
+class FailingEngine(Peer):
+    """Does what the model's name says."""
+
+    protocol_version = "HTTP/1.1"
+    # Set by the test once its client has what was sent.
+    seen = Event()
+
+    def do_POST(self):
+        self.close_connection = True
+        match json.loads(self.read())["model"]:
+            case "silent": self.connection.recv(1)
+            case "gone": pass
+            case "half": self.begin("application/json", b'{"id":"half","object":"chat.completion","choices":[')
+            case "cut":
+                chunk = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "cut", "choices": [
+                    {"index": 0, "delta": {"role": "assistant", "content": "Once"}, "finish_reason": None}]}
+                self.begin("text/event-stream", b"data: " + json.dumps(chunk).encode() + b"\n\n")
+                assert self.seen.wait(60)
+
+    def begin(self, kind, text):
+        """An answer in chunks, the last of which never comes."""
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(text), text))
