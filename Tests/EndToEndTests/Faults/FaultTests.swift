@@ -39,6 +39,9 @@ import Testing
         await #expect(throws: NeverHappened.self) {
             try await rig.expectNothing(beyond: next, within: .seconds(1))
         }
+        // Takes the child with it.
+        rig.deployment.worker.terminate()
+        #expect(try await rig.deployment.worker.waitForExit() == .status(0))
     }
 
     /// Neither a row without its test, nor a fault without its row.
