@@ -8,8 +8,7 @@ enum ProcessResources {
     /// The same with all that it can leave behind: transfers to the engine and to central, both kept for the next request.
     private static let descriptorsWithKept = 7
     /// All that is ever kept, as `HTTPClient` keeps 128 transfers to either; and 256 for everything else: nvidia-smi's pipes,
-    /// the configuration, and libdispatch under Swift's tasks, which opens a file in /proc every second and ends the process
-    /// when it cannot (workqueue.c).
+    /// the configuration, `DescriptorReserve`.
     private static let reserve = 2 * 128 * 3 + 256
 
     /// So many threads find descriptors for all they do.

@@ -45,6 +45,8 @@ final class WorkerThreads: Sendable {
         var isStopping = false
         /// Whether accepting waits for descriptors or memory.
         var isShort = false
+        /// So many of those that are idle wait until there are descriptors again.
+        var heldBack = 0
 
         /// Whether another thread has to be there for the next connection.
         var needsThread: Bool {
@@ -77,14 +79,17 @@ final class WorkerThreads: Sendable {
                 "the limit of descriptors (RLIMIT_NOFILE) is enough for \(possible) threads of \(wanted); more requests wait"
             )
         }
+        DescriptorReserve.fill(besides: 0)
         guard spawn() else { throw ListenError(description: "cannot start a thread: \(systemError(errno))") }
     }
 
-    /// Starts the thread that waits for the next connection, should one that was needed not have been to be had, and
-    /// ends those that nobody has needed since the last call. To be called from time to time.
+    /// Starts the thread that waits for the next connection, should one that was needed not have been to be had, ends
+    /// those that nobody has needed since the last call, and holds the reserve of descriptors again. To be called from
+    /// time to time.
     ///
     /// - Returns: whether nothing has been accepted since the last call and nothing is left to adjust.
     func adjust() -> Bool {
+        if DescriptorReserve.isSpent { DescriptorReserve.fill(besides: state.withLock { $0.threads.count }) }
         let isWaiting = listener.hasWaiting
         let (needsThread, isCalm) = state.withLock { state in
             state.surplus = max(0, state.leastIdle - Self.maxIdle)
@@ -92,7 +97,7 @@ final class WorkerThreads: Sendable {
             if state.surplus > 0 { wakeAll(state) }
             let isCalm = state.accepted == state.acceptedBefore && state.idle > 0 && state.idle <= Self.maxIdle
             state.acceptedBefore = state.accepted
-            return (state.needsThread, isCalm && !isWaiting)
+            return (state.needsThread, isCalm && !isWaiting && !DescriptorReserve.isSpent)
         }
         if needsThread { _ = spawn() }
         return isCalm
@@ -103,7 +108,9 @@ final class WorkerThreads: Sendable {
         let isWaiting = listener.hasWaiting
         return state.withLock { state in
             Liveness.Accepting(
-                isWaiting: isWaiting, isExcused: state.idle == 0 && !state.needsThread || state.isStopping,
+                isWaiting: isWaiting,
+                isExcused: state.idle == 0 && !state.needsThread || state.isStopping
+                    || DescriptorReserve.isSpent && state.idle < state.threads.count,
                 accepted: state.accepted)
         }
     }
@@ -147,17 +154,17 @@ final class WorkerThreads: Sendable {
     private func nextConnection() -> (connection: CInt, service: Service)? {
         state.withLock { $0.idle += 1 }
         let connection = accept()
-        let (service, needsThread, wasShort) = state.withLock { state in
+        let (service, needsThread, isOver) = state.withLock { state in
             state.idle -= 1
             state.leastIdle = min(state.leastIdle, state.idle)
             let wasShort = state.isShort
             if connection != nil {
                 state.accepted += 1
-                state.isShort = false
+                if !DescriptorReserve.isSpent { state.isShort = false }
             }
-            return (state.service, connection != nil && state.needsThread, wasShort)
+            return (state.service, connection != nil && state.needsThread, wasShort && !state.isShort)
         }
-        if connection != nil && wasShort { logger.notice("accepts again") }
+        if isOver { logger.notice("accepts again") }
         if needsThread && !spawn() {
             logger.warning("no further thread can be started: \(systemError(errno))")
         }
@@ -181,6 +188,7 @@ final class WorkerThreads: Sendable {
         defer { Signals.allowWake(false) }
         while true {
             if listener.isInherited && isStopping { return nil }
+            if DescriptorReserve.isSpent && wasHeldBack() { continue }
             if let connection = listener.accept() { return connection }
             let code = errno
             switch code {
@@ -196,7 +204,10 @@ final class WorkerThreads: Sendable {
             // Whoever shares an inherited socket may have made it non-blocking.
             case EAGAIN:
                 listener.waitForConnection()
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+            case EMFILE, ENFILE:
+                DescriptorReserve.release()
+                waitForRoom(systemError(code))
+            case ENOBUFS, ENOMEM:
                 waitForRoom(systemError(code))
             default:
                 // The socket itself is broken: a worker that answers nobody must not look alive.
@@ -204,6 +215,21 @@ final class WorkerThreads: Sendable {
                 exit(Self.socketBroken)
             }
         }
+    }
+
+    /// While the reserve of descriptors is spent one thread at a time goes on. More of them would take at once what it was
+    /// spent for, as one that waits in accept has its descriptor already; and were there none, nothing might ever be given
+    /// back.
+    private func wasHeldBack() -> Bool {
+        let mustWait = state.withLock { state in
+            let mustWait = !state.isStopping && state.threads.count - state.heldBack > 1
+            if mustWait { state.heldBack += 1 }
+            return mustWait
+        }
+        guard mustWait else { return false }
+        waitForRoom(systemError(EMFILE))
+        state.withLock { $0.heldBack -= 1 }
+        return true
     }
 
     /// The shortage passes when requests in flight end; asking again at once would only spin. Said when it begins and when
@@ -217,6 +243,7 @@ final class WorkerThreads: Sendable {
         usleep(100_000)
     }
 
+    /// - Returns: false when one that is needed cannot be started.
     private func spawn() -> Bool {
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
@@ -226,6 +253,8 @@ final class WorkerThreads: Sendable {
         let context = unsafe Unmanaged.passRetained(self)
         // Under the lock, so that the thread is listed before it can take itself off the list.
         let code = state.withLock { state in
+            // Others may have started the last one meanwhile.
+            guard state.needsThread else { return ECANCELED }
             var thread = pthread_t()
             let code = unsafe pthread_create(&thread, &attributes, workerThread, context.toOpaque())
             if code == 0 { state.threads.insert(thread) }
@@ -235,7 +264,7 @@ final class WorkerThreads: Sendable {
             unsafe context.release()
             errno = code
         }
-        return code == 0
+        return code == 0 || code == ECANCELED
     }
 }
 

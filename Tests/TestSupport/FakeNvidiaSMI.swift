@@ -37,6 +37,12 @@ public final class FakeNvidiaSMI: Sendable {
         FileManager.default.contents(atPath: directory.path + "/" + name).map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// Removes a file beside the program, if it is there.
+    public func forget(_ name: String) throws {
+        guard written(name) != nil else { return }
+        try FileManager.default.removeItem(atPath: directory.path + "/" + name)
+    }
+
     /// How many runs have begun.
     public var runs: Int { written("runs")?.count ?? 0 }
 

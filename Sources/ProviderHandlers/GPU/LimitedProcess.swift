@@ -57,6 +57,7 @@ final class LimitedProcess: Sendable {
     func run(_ path: String, arguments: [String], environment: [String: String]) async throws -> Result {
         guard child.prepare() else { throw CancellationError() }
         defer { child.end() }
+        try DescriptorReserve.checkRoomForChild()
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [

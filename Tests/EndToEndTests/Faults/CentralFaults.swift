@@ -6,7 +6,7 @@ extension Fault {
     static let central: [Fault] = [
         Fault(.central, "central refuses connections") {
             let rig = try await FaultRig()
-            let outcome = try await onThread {
+            return try await rig.outcome {
                 let begun = rig.begun
                 rig.deployment.central.stop()
                 let seen = rig.crowd()
@@ -14,8 +14,6 @@ extension Fault {
                 try rig.deployment.central.start()
                 return Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: nextRequest)
             }
-            try await rig.settle()
-            return outcome
         },
         scripted(
             .central, "central hangs",
@@ -51,31 +49,76 @@ extension Fault {
                 try $0.answer(302, "", headers: ["Location: /elsewhere"])
             }),
         behindTLS(
-            "central does not answer TLS's first message", .good, fault: { $0.pause(true) }, over: { $0.pause(false) }),
-        behindTLS("central's certificate has expired", .expired, fault: { _ in }, over: { try await $0.renew() }),
+            "central does not answer TLS's first message", fault: { $0.pause(true) }, over: { $0.pause(false) }),
+        slowTLS("central's TLS takes a second to answer", recovery: "nothing to recover from") {
+            try SlowRelay(to: $0, beforeAll: .seconds(1))
+        },
+        slowTLS("central's TLS answers a byte every 50 ms") {
+            try SlowRelay(to: $0, beforeEachByte: .milliseconds(50))
+        },
+        behindTLS(
+            "central's certificate has expired", fault: { try await $0.renew(.expired) },
+            over: { try await $0.renew(.good) }),
         Fault(.central, "central's name does not resolve", obstacle: Names.obstacle) {
             try await Names.unresolvable(.central)
+        },
+        Fault(.central, "the look-up of central's name hangs", obstacle: Names.obstacle) {
+            try await Names.hanging(.central)
         },
     ]
 
     /// A fault of a central system that the worker reaches by TLS, and whose authority it trusts.
     private static func behindTLS(
-        _ name: String, _ certificate: TLSServer.Certificate, fault: @escaping @Sendable (TLSServer) -> Void,
+        _ name: String, fault: @escaping @Sendable (TLSServer) async throws -> Void,
         over: @escaping @Sendable (TLSServer) async throws -> Void
     ) -> Fault {
         Fault(.central, name, obstacle: Names.obstacle) {
-            let server = try await TLSServer(certificate)
+            let server = try await TLSServer(.good)
             let rig = try await FaultRig.movable(workerCommand: server.trustingCommand)
-            try await rig.move(central: server.url)
-            fault(server)
-            let outcome = try await onThread {
-                let begun = rig.begun
-                let seen = rig.crowd()
-                return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
+            return try await rig.outcomeOfSteps {
+                // Each time anew, so that there is no connection from the last time.
+                try await rig.move(central: server.url)
+                try await fault(server)
+                let outcome = try await askCentral(rig)
+                try await over(server)
+                try await expectServed(rig)
+                try await rig.move()
+                return outcome
             }
-            try await over(server)
-            try await rig.settle()
-            return outcome
+        }
+    }
+
+    /// A central system whose TLS is slow, and which is then reached without the slowness.
+    private static func slowTLS(
+        _ name: String, recovery: String = nextRequest, relay: @escaping @Sendable (_ port: Int) throws -> SlowRelay
+    ) -> Fault {
+        Fault(.central, name, obstacle: Names.obstacle) {
+            let server = try await TLSServer(.good)
+            let rig = try await FaultRig.movable(workerCommand: server.trustingCommand)
+            return try await rig.outcomeOfSteps {
+                let relay = try relay(server.port)
+                try await rig.move(central: "https://127.0.0.1:\(relay.port)")
+                let outcome = try await askCentral(rig, recovery)
+                #expect(relay.connectionCount > 0)
+                try await rig.move(central: server.url)
+                try await expectServed(rig)
+                try await rig.move()
+                return outcome
+            }
+        }
+    }
+
+    private static func askCentral(_ rig: FaultRig, _ recovery: String = nextRequest) async throws -> Outcome {
+        try await onThread {
+            let begun = rig.begun
+            let seen = rig.crowd()
+            return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: recovery)
+        }
+    }
+
+    private static func expectServed(_ rig: FaultRig) async throws {
+        try await onThread {
+            #expect(rig.crowd() == Array(repeating: .whole(isStream: false), count: FaultRig.crowd))
         }
     }
 }

@@ -5,15 +5,12 @@ import Testing
 extension Fault {
     /// The worker is shown another time of day; the monotonic clock, which alone may count, stays as it is.
     static func clockJumps(byYears years: Int, _ name: String) -> Fault {
-        Fault(.machine, name, obstacle: compiler == nil ? "a C compiler is missing" : nil) {
+        Fault(.machine, name, obstacle: Preload.obstacle) {
             let began = Gate()
             let jumped = Gate()
             let directory = try TemporaryDirectory()
             let offset = try directory.write("0", to: "offset")
-            let library = directory.path + "/clock.so"
-            let build = try ChildProcess(
-                compiler ?? "cc", ["-shared", "-fPIC", "-o", library, Repository.root + "/Tests/Fakes/clock.c"])
-            #expect(try await build.waitForExit() == .status(0), "\(build.standardError)")
+            let library = try await Preload("clock.c")
             let gpu = try FakeNvidiaSMI(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %")))
             let script: ScriptedServer.Script = { request in
                 try request.startStream()
@@ -26,14 +23,16 @@ extension Fault {
             let rig = try await FaultRig(engine: script) { central, engine in
                 try await Deployment(
                     settings: ["PATH": gpu.environment["PATH"], "PROVIDER_LOG_FORMAT": "json"],
-                    workerCommand: ["env", "LD_PRELOAD=\(library)", "CLOCK_OFFSET=\(offset)"],
+                    workerCommand: ["env", "LD_PRELOAD=\(library.path)", "CLOCK_OFFSET=\(offset)"],
                     central: central, engine: engine)
             }
-            let outcome = try await onThread {
+            let rounds = Counter()
+            return try await rig.outcome {
                 rig.fault.isOn = true
                 let streams = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
                 for _ in streams { try began.wait() }
-                let seconds = years * 366 * 86_400
+                // Again as far from where the first jump has led.
+                let seconds = (rounds.next + 1) * years * 366 * 86_400
                 try directory.write("\(seconds)", to: "offset")
                 let year = Calendar(identifier: .gregorian)
                     .component(.year, from: Date(timeIntervalSinceNow: Double(seconds)))
@@ -48,11 +47,6 @@ extension Fault {
                 rig.fault.isOn = false
                 return Outcome(seen, hasReachedEngine: true, recovery: "nothing to recover from")
             }
-            try await rig.settle()
-            return outcome
         }
     }
-
-    /// Swift's toolchain brings one, or links with the system's.
-    private static let compiler = ["clang", "cc", "gcc"].compactMap { Tool.path($0) }.first
 }

@@ -79,6 +79,9 @@ extension Fault {
         Fault(.engine, "the engine's name does not resolve", obstacle: Names.obstacle) {
             try await Names.unresolvable(.engine)
         },
+        Fault(.engine, "the look-up of the engine's name hangs", obstacle: Names.obstacle) {
+            try await Names.hanging(.engine)
+        },
     ]
 
     private static func beginStream(_ request: ScriptedRequest) throws {
@@ -88,15 +91,13 @@ extension Fault {
 
     private static let engineIsDown = Fault(.engine, "engine refuses connections") {
         let rig = try await FaultRig()
-        let outcome = try await onThread {
+        return try await rig.outcome {
             let begun = rig.begun
             rig.deployment.engine.stop()
             let seen = rig.crowd()
             try rig.deployment.engine.start()
             return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
         }
-        try await rig.settle()
-        return outcome
     }
 
     /// Streams run, others come while it is down, and a load goes on all the time.
@@ -108,38 +109,42 @@ extension Fault {
             began.open()
             try request.connection.waitForHangUp()
         })
-        let isOver = Flag()
-        let seen = LoadLog()
-        async let load: Void = onThread {
-            while !isOver.isRaised { seen.add(try Sighting.of(rig.start())) }
-        }
-        let outcome = try await onThread {
-            defer { isOver.raise() }
-            try waitUntil("there is load") { seen.all.count > 5 }
-            rig.fault.isOn = true
-            let streams = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
-            for _ in streams { try began.wait() }
-            rig.deployment.engine.stop()
-            let running = streams.map(Sighting.of)
-            let refused = rig.crowd()
-            rig.fault.isOn = false
-            try rig.deployment.engine.start()
-            let after = rig.crowd()
-            let count = seen.all.count
-            try waitUntil("the load goes on") { seen.all.count > count + 5 }
-            let parts = [("running", running), ("while it is down", refused), ("afterwards", after)].map { part in
-                "\(part.0): " + Outcome(part.1, hasReachedEngine: false, recovery: "").client
+        return try await rig.outcomeOfSteps {
+            let isOver = Flag()
+            let seen = LoadLog()
+            async let load: Void = onThread {
+                while !isOver.isRaised { seen.add(try Sighting.of(rig.start())) }
             }
-            return Outcome(
-                client: parts.joined(separator: "; "), lost: "the rest of what ran", recovery: nextRequest)
+            let outcome = try await onThread {
+                defer { isOver.raise() }
+                return try restart(rig, began, seen)
+            }
+            // The load's own requests are served, or meet what the others have met; an answer that had begun is a 502.
+            try await load
+            let expected = [Sighting.whole(isStream: false), .refused(status: 502, code: "engine_unreachable")]
+            let others = seen.all.filter { !expected.contains($0) }
+            guard others.isEmpty else { throw NeverHappened(description: "the load has seen \(others)") }
+            return outcome
         }
-        // The load's own requests are served, or meet what the others have met; an answer that had begun is a 502.
-        try await load
-        let expected = [Sighting.whole(isStream: false), .refused(status: 502, code: "engine_unreachable")]
-        let others = seen.all.filter { !expected.contains($0) }
-        guard others.isEmpty else { throw NeverHappened(description: "the load has seen \(others)") }
-        try await rig.settle()
-        return outcome
+    }
+
+    private static func restart(_ rig: FaultRig, _ began: Gate, _ load: LoadLog) throws -> Outcome {
+        try waitUntil("there is load") { load.all.count > 5 }
+        rig.fault.isOn = true
+        let streams = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
+        for _ in streams { try began.wait() }
+        rig.deployment.engine.stop()
+        let running = streams.map(Sighting.of)
+        let refused = rig.crowd()
+        rig.fault.isOn = false
+        try rig.deployment.engine.start()
+        let after = rig.crowd()
+        let count = load.all.count
+        try waitUntil("the load goes on") { load.all.count > count + 5 }
+        let parts = [("running", running), ("while it is down", refused), ("afterwards", after)].map { part in
+            "\(part.0): " + Outcome(part.1, hasReachedEngine: false, recovery: "").client
+        }
+        return Outcome(client: parts.joined(separator: "; "), lost: "the rest of what ran", recovery: nextRequest)
     }
 }
 

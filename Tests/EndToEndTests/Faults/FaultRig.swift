@@ -1,19 +1,19 @@
 import Foundation
-import Synchronization
 import TestSupport
 import Testing
 
 /// A deployment that faults are put into, with the checks that every one of them has to pass.
 final class FaultRig: Sendable {
-    /// So many requests meet each fault at once: a leak of one each shows.
+    /// So many requests meet each fault at once, unless its row says otherwise.
     static let crowd = 4
-    /// So many there may be at once in all, some running and some coming.
-    private static let warmUp = 2 * crowd + 2
+    /// WorkerThreads.maxIdle, and the first thread.
+    private static let keptThreads = 32 + 1
 
     let deployment: Deployment
     /// Whether engine and central do what the fault says.
     let fault: Switch
-    private let base: Vitals
+    private let meeting: Meeting
+    private let width: Int
 
     /// Makes a deployment, given the two scripts.
     typealias Deploy = (_ central: @escaping ScriptedServer.Script, _ engine: @escaping ScriptedServer.Script)
@@ -24,55 +24,47 @@ final class FaultRig: Sendable {
             async throws -> Deployment = { try await Deployment(central: $0, engine: $1) }
 
     /// One whose engine and central are always good.
-    convenience init(_ deploy: Deploy) async throws {
-        try await self.init(central: Deployment.validHMAC, engine: FaultRig.good, deploy: deploy)
+    convenience init(width: Int = 2 * crowd + 2, _ deploy: Deploy) async throws {
+        try await self.init(central: Deployment.validHMAC, engine: FaultRig.good, width: width, deploy: deploy)
     }
 
-    /// Starts everything and takes the base line, after as many requests at once as the fault will meet.
+    /// Starts everything, and sends as many requests at once as there will ever be.
     ///
     /// - Parameters:
     ///   - central, engine: what they do with a request while the fault is on.
+    ///   - width: more requests than that never reach central at once, some running and some coming.
     ///   - deploy: makes the deployment; for what `Deployment` takes besides the two scripts.
     init(
         central: @escaping ScriptedServer.Script = Deployment.validHMAC,
         engine: @escaping ScriptedServer.Script = FaultRig.good,
+        width: Int = 2 * crowd + 2,
         deploy: Deploy = FaultRig.plain
     ) async throws {
         let fault = Switch()
         self.fault = fault
-        let meeting = Meeting(Self.warmUp)
-        let isWarm = Switch()
+        self.width = width
+        let meeting = Meeting()
+        self.meeting = meeting
         deployment = try await deploy(
             { request in
-                if !isWarm.isOn { try meeting.join("central") }
+                try meeting.join("central")
                 try (fault.isOn ? central : Deployment.validHMAC)(request)
             },
             { request in
                 guard request.method == "POST" else { return try request.answer(404, "{}") }
-                if !isWarm.isOn { try meeting.join("engine") }
+                try meeting.join("engine")
                 try (fault.isOn ? engine : Self.good)(request)
             })
         let deployment = deployment
-        base = try await onThread {
+        try await onThread {
             // On a slow machine the first sample of the GPU may come after the worker has become ready.
             try deployment.waitUntil("it takes requests") {
                 try deployment.fetch("GET", "/busy").body == #"{"busy":false}"#
             }
-            // As many transfers to both, and as many threads, as there will ever be.
-            let probes = try (0..<Self.warmUp).map { _ in try Self.start(deployment, isStream: false) }
-            let seen = probes.map(Sighting.of)
-            guard seen.allSatisfy({ $0 == .whole(isStream: false) }) else {
-                throw NeverHappened(description: "the warm-up: \(seen); \(deployment.worker.standardError)")
-            }
-            isWarm.isOn = true
             // The report has clients of its own.
             _ = try deployment.fetch("GET", "/health")
-            let base = Vitals(of: deployment.worker.pid)
-            guard base.descriptors > 3, base.threads > Self.warmUp else {
-                throw NeverHappened(description: "no base line: \(base)")
-            }
-            return base
         }
+        try await fill()
     }
 
     /// What the engine does when nothing is wrong: three tokens or a small object, as asked.
@@ -82,11 +74,6 @@ final class FaultRig: Sendable {
         for token in Sighting.tokens { try request.event(token) }
         try request.event("[DONE]")
         try request.endStream()
-    }
-
-    private static func start(_ deployment: Deployment, isStream: Bool, padding: Int = 0) throws -> HTTPProbe {
-        let body = (isStream ? #"{"stream":true}"# : "{}") + String(repeating: " ", count: padding)
-        return try deployment.startCompletion(body, headers: ["X-Inferoute-HMAC: abc"])
     }
 
     // MARK: Elsewhere
@@ -122,8 +109,11 @@ final class FaultRig: Sendable {
     // MARK: What a fault's run is made of; blocking calls
 
     /// Sends a completion and leaves its answer to be read.
-    func start(isStream: Bool = false, padding: Int = 0) throws -> HTTPProbe {
-        try Self.start(deployment, isStream: isStream, padding: padding)
+    ///
+    /// - Parameter isSigned: whether central is asked.
+    func start(isStream: Bool = false, padding: Int = 0, isSigned: Bool = true) throws -> HTTPProbe {
+        let body = (isStream ? #"{"stream":true}"# : "{}") + String(repeating: " ", count: padding)
+        return try deployment.startCompletion(body, headers: isSigned ? ["X-Inferoute-HMAC: abc"] : [])
     }
 
     /// A crowd's completions at once, and what came of them.
@@ -138,70 +128,90 @@ final class FaultRig: Sendable {
         try deployment.waitUntil("a completion is served") { try Sighting.of(start()) == .whole(isStream: false) }
     }
 
-    func waitUntilLogged(_ text: String) throws {
-        try deployment.waitUntil("the worker says \(text)") { deployment.worker.standardError.contains(text) }
+    /// How often the worker has said something.
+    func logged(_ text: String) -> Int { deployment.worker.standardError.count(text) }
+
+    /// Waits until it says it once more than it had.
+    func waitUntilLogged(_ text: String, beyond count: Int) throws {
+        try deployment.waitUntil("the worker says \(text)") { logged(text) > count }
     }
 
     /// Completions that the engine has begun with.
     var begun: Int { deployment.engine.requests.count { $0.hasPrefix("POST") } }
 
-    // MARK: At the end
+    // MARK: The checks
 
-    /// Whether all is as it was: the next requests are served, nothing is held, and the worker ends when told to.
+    /// What came of a fault that is made by blocking calls; see `outcomeOfSteps`.
+    func outcome(
+        again rounds: Int = 1, of fault: @escaping @Sendable () throws -> Fault.Outcome
+    ) async throws -> Fault.Outcome {
+        try await outcomeOfSteps(again: rounds) { try await onThread(fault) }
+    }
+
+    /// Makes a fault, takes what the worker holds after it as the base line, and makes it again: it has to come to the
+    /// same, and nothing may be held beyond that. The next requests have to be served each time, and in the end the
+    /// worker has to end when told to.
     ///
-    /// - Parameter hadMany: there were more requests at once than in the warm-up: a bounded number of threads and
-    ///   transfers is kept for the next ones.
-    func settle(hadMany: Bool = false) async throws {
+    /// - Parameter rounds: how often it is made again; more than once where it leaves one thing behind at most.
+    func outcomeOfSteps(
+        again rounds: Int = 1, of fault: @Sendable () async throws -> Fault.Outcome
+    ) async throws -> Fault.Outcome {
+        let outcome = try await fault()
+        try await serve()
+        let base = try await rest()
+        for _ in 0..<rounds {
+            let next = try await fault()
+            #expect(next == outcome)
+            try await serve()
+        }
+        try await expectNothing(beyond: base)
         let worker = deployment.worker
+        #expect(worker.ended == nil, "\(worker.standardError.suffix(4000))")
+        worker.terminate()
+        #expect(try await worker.waitForExit() == .status(0))
+        return outcome
+    }
+
+    private func serve() async throws {
         try await onThread { [self] in
             #expect(crowd() == Array(repeating: .whole(isStream: false), count: Self.crowd))
             #expect(crowd(isStream: true) == Array(repeating: .whole(isStream: true), count: Self.crowd))
             let busy = try deployment.fetch("GET", "/busy").body
             #expect(busy == #"{"busy":false}"#)
         }
-        #expect(worker.ended == nil, "\(worker.standardError.suffix(4000))")
-        var base = base
-        // Those of Swift's own pool come when they are first needed; fewer than a leak would be.
-        base.threads += Self.crowd - 1
-        if hadMany {
-            // WorkerThreads.maxIdle, and HTTPClient.idleLimit for the engine and for central: three descriptors each.
-            base.threads += 32
-            base.descriptors += 2 * 3 * 128
-        }
-        try await eventually("nothing is left over: \(base); now \(Vitals(of: worker.pid))") {
-            Vitals(of: worker.pid).isWithin(base)
-        }
-        worker.terminate()
-        #expect(try await worker.waitForExit() == .status(0))
-    }
-}
-
-/// Something that is on or off, seen by all threads.
-final class Switch: Sendable {
-    private let state = Atomic(false)
-
-    var isOn: Bool {
-        get { state.load(ordering: .sequentiallyConsistent) }
-        set { state.store(newValue, ordering: .sequentiallyConsistent) }
-    }
-}
-
-/// Holds those who come to a place until all who are expected there have come.
-private final class Meeting: Sendable {
-    private let expected: Int
-    private let gates: [String: Gate] = ["central": Gate(), "engine": Gate()]
-    private let arrived = Mutex<[String: Int]>([:])
-
-    init(_ expected: Int) {
-        self.expected = expected
     }
 
-    func join(_ place: String) throws {
-        let isLast = arrived.withLock { arrived in
-            arrived[place, default: 0] += 1
-            return arrived[place] == expected
+    /// As many requests at once as there will ever be, with as many threads and connections: what is kept of them is the
+    /// same each time.
+    private func fill() async throws {
+        try await onThread { [self] in
+            try meeting.call(width)
+            let seen = try (0..<width).map { _ in try start() }.map(Sighting.of)
+            guard seen.allSatisfy({ $0 == .whole(isStream: false) }) else {
+                throw NeverHappened(description: "all at once: \(seen); \(deployment.worker.standardError)")
+            }
         }
-        if isLast { for _ in 0..<expected { gates[place]?.open() } }
-        try gates[place]?.wait()
+    }
+
+    /// What the worker holds when it has nothing to do.
+    func rest() async throws -> Holdings {
+        try await fill()
+        return try await Holdings.atRest(deployment.worker, maxThreads: Self.keptThreads)
+    }
+
+    /// Waits until no more is held than at the base line.
+    ///
+    /// - Throws: `NeverHappened` when it still is after the limit.
+    func expectNothing(beyond base: Holdings, within limit: Duration = .seconds(60)) async throws {
+        try await fill()
+        var now = Holdings(of: deployment.worker.pid)
+        do {
+            try await eventually("nothing is left over", within: limit) {
+                now = Holdings(of: deployment.worker.pid)
+                return now.isWithin(base)
+            }
+        } catch let error as NeverHappened {
+            throw NeverHappened(description: "\(error): \(base) before, \(now) now")
+        }
     }
 }

@@ -13,15 +13,23 @@ extension Fault {
         ) {
             try $0.behave("echo $$ >$here/hanging\nexec perl -MConfig -e '\(uninterruptible)'\n")
         },
-        Fault(.gpu, "nvidia-smi survives even SIGKILL (in a frozen control group)", obstacle: Freezer.obstacle) {
+        Fault(
+            .gpu, "nvidia-smi survives even SIGKILL (in a frozen control group, version 1)",
+            obstacle: Freezer.obstacle, isRare: true
+        ) {
             let freezer = try Freezer()
             return try await unknown(
                 "with the first sample after it has gone",
-                fault: { program in
+                fault: { _, program in
                     try program.behave("echo $$ >$here/hanging\nexec sleep 600\n")
                     try waitUntil("it hangs") { program.process("hanging") != nil }
                     try freezer.freeze(program.process("hanging") ?? 0)
-                }, whileItLasts: { try $0.waitUntilLogged("cannot be killed") }, over: { try freezer.thaw() })
+                },
+                whileItLasts: { rig in
+                    try rig.deployment.waitUntil("it is known to survive SIGKILL") {
+                        try rig.deployment.fetch("GET", "/health").body.contains("cannot be killed")
+                    }
+                }, over: { _ in try freezer.thaw() })
         },
         nvidiaSMI("nvidia-smi prints garbage", "with the next sample") {
             try $0.behave("head -c 5000 /dev/urandom\n")
@@ -30,6 +38,36 @@ extension Fault {
             try $0.behave("echo '<?xml version=\"1.0\" ?><nvidia_smi_log><gpu id=\"0\"><product_name>'\n")
         },
         nvidiaSMI("nvidia-smi vanishes", "with the next sample") { try $0.remove() },
+        Fault(
+            .gpu, "nvidia-smi cannot be started: no process may be (RLIMIT_NPROC 1)", obstacle: OtherUser.obstacle
+        ) {
+            let user = OtherUser()
+            let limit = Seen()
+            return try await unknown(
+                "with the next sample", user: user,
+                fault: { rig, _ in
+                    let worker = rig.deployment.worker
+                    limit.text = Vitals.limit("Max processes", of: worker.pid) ?? "unlimited"
+                    try user.prlimit(worker, "--nproc=1:")
+                }, over: { try user.prlimit($0.deployment.worker, "--nproc=\(limit.text):") })
+        },
+        nvml("NVML hangs", "once its process has been killed, after 2 s of silence") {
+            try $1.set("gpu0.utilization hang")
+        },
+        nvml("NVML crashes", "with the next start of its process") { try $1.set("gpu0.utilization crash") },
+        nvml("NVML says that the GPU is lost", "with the next sample") { try $1.set("gpu0.utilization !15") },
+        Fault(
+            .gpu, "NVML's process survives even SIGKILL (in a frozen control group, version 1)",
+            obstacle: Freezer.obstacle, isRare: true
+        ) {
+            let freezer = try Freezer()
+            return try await unknownToNVML(
+                "with its next start, once it has gone", again: 1,
+                fault: { rig, _ in
+                    for child in Vitals.children(of: rig.deployment.worker.pid) { try freezer.freeze(child) }
+                }, over: { try freezer.thaw() })
+        },
+        Fault(.gpu, "NVML hangs, and nvidia-smi beside it takes over") { try await takenOver() },
     ]
 
     /// The child of clone(CLONE_VM | CLONE_VFORK | SIGCHLD) sleeps, and its parent waits for it in state D (clone(2)).
@@ -45,7 +83,7 @@ extension Fault {
         Fault(.gpu, name) {
             try await unknown(
                 recovery,
-                fault: { program in
+                fault: { _, program in
                     try fault(program)
                     guard let state else { return }
                     try waitUntil("it is in state \(state)") {
@@ -55,33 +93,93 @@ extension Fault {
         }
     }
 
+    /// - Parameter user: the worker's; nil for ours.
     private static func unknown(
-        _ recovery: String, fault: @escaping @Sendable (FakeNvidiaSMI) throws -> Void,
+        _ recovery: String, user: OtherUser? = nil,
+        fault: @escaping @Sendable (FaultRig, FakeNvidiaSMI) throws -> Void,
         whileItLasts: @escaping @Sendable (FaultRig) throws -> Void = { _ in },
-        over: @escaping @Sendable () throws -> Void = {}
+        over: @escaping @Sendable (FaultRig) throws -> Void = { _ in }
     ) async throws -> Outcome {
         let program = try FakeNvidiaSMI(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %")))
+        try user?.own(program)
         let rig = try await FaultRig { central, engine in
             try await Deployment(
-                settings: ["PATH": program.environment["PATH"]], central: central, engine: engine)
+                settings: ["PATH": program.environment["PATH"]], workerCommand: user?.command ?? [], central: central,
+                engine: engine)
         }
-        let outcome = try await onThread {
-            let begun = rig.begun
-            try fault(program)
-            try rig.deployment.waitUntil("the GPU is unknown") {
-                try rig.deployment.fetch("GET", "/busy").body.contains("gpu_unknown")
+        // Many make it but once: one thing left behind by each has to show.
+        return try await rig.outcome(again: 5) {
+            try program.forget("hanging")
+            let outcome = try refused(rig, recovery) {
+                try fault(rig, program)
+            } whileItLasts: {
+                try whileItLasts(rig)
             }
-            let seen = rig.crowd() + [try health(rig)]
-            try whileItLasts(rig)
-            let outcome = Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: recovery)
             try program.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %")))
             if !FileManager.default.fileExists(atPath: program.path) { try program.install() }
+            try over(rig)
+            try rig.waitUntilServed()
+            return outcome
+        }
+    }
+
+    /// What requests meet while the GPU is unknown.
+    private static func refused(
+        _ rig: FaultRig, _ recovery: String, fault: () throws -> Void, whileItLasts: () throws -> Void = {}
+    ) throws -> Outcome {
+        let begun = rig.begun
+        try fault()
+        try rig.deployment.waitUntil("the GPU is unknown") {
+            try rig.deployment.fetch("GET", "/busy").body.contains("gpu_unknown")
+        }
+        let seen = rig.crowd() + [try health(rig)]
+        try whileItLasts()
+        return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: recovery)
+    }
+
+    private static func nvml(
+        _ name: String, _ recovery: String, _ fault: @escaping @Sendable (FaultRig, FakeNVML) throws -> Void
+    ) -> Fault {
+        Fault(.gpu, name) { try await unknownToNVML(recovery, again: 2, fault: fault) }
+    }
+
+    /// On a machine without nvidia-smi. Each time in a row the next process is started after a longer pause.
+    private static func unknownToNVML(
+        _ recovery: String, again rounds: Int, fault: @escaping @Sendable (FaultRig, FakeNVML) throws -> Void,
+        over: @escaping @Sendable () throws -> Void = {}
+    ) async throws -> Outcome {
+        let library = try FakeNVML("gpu0.utilization 0")
+        let rig = try await FaultRig { central, engine in
+            try await Deployment(nvml: library, central: central, engine: engine)
+        }
+        return try await rig.outcome(again: rounds) {
+            let outcome = try refused(rig, recovery) { try fault(rig, library) }
+            try library.set("gpu0.utilization 0")
             try over()
             try rig.waitUntilServed()
             return outcome
         }
-        try await rig.settle()
-        return outcome
+    }
+
+    private static func takenOver() async throws -> Outcome {
+        // The same GPU as nvidia-smi's.
+        let uuid = "gpu0.uuid GPU-00000000-1111-2222-3333-444444444444\n"
+        let library = try FakeNVML(uuid + "gpu0.utilization 0")
+        let rig = try await FaultRig { central, engine in
+            try await Deployment(gpu: .utilization("0 %"), nvml: library, central: central, engine: engine)
+        }
+        return try await rig.outcome(again: 2) {
+            let silences = rig.logged("NVML has been silent")
+            try library.set(uuid + "gpu0.utilization hang")
+            try rig.waitUntilLogged("NVML has been silent", beyond: silences)
+            // Until nvidia-smi has run, the GPU may be unknown.
+            try rig.waitUntilServed()
+            let seen = rig.crowd()
+            let found = rig.logged("GPUs are read through NVML")
+            try library.set(uuid + "gpu0.utilization 0")
+            try rig.waitUntilLogged("GPUs are read through NVML", beyond: found)
+            return Outcome(seen, hasReachedEngine: true, recovery: "with the next start of NVML's process")
+        }
     }
 
     /// The report is 503 and says so; to compare with what completions are told.
@@ -92,43 +190,5 @@ extension Fault {
             return health.status == 503 && health.body.contains(#""errors":["#)
         }
         return .refused(status: 503, code: "gpu_unknown")
-    }
-}
-
-/// A control group whose processes can be stopped so that not even SIGKILL ends them (the freezer of version 1).
-private final class Freezer: Sendable {
-    private static let root = "/sys/fs/cgroup/freezer"
-    private let path: String
-
-    static var obstacle: String? {
-        FileManager.default.isWritableFile(atPath: root) && FileManager.default.fileExists(atPath: root + "/tasks")
-            ? nil : "needs root and the freezer of control groups, version 1"
-    }
-
-    init() throws {
-        path = Self.root + "/provider-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-    }
-
-    deinit {
-        // Frozen processes would be left for good.
-        try? thaw()
-        rmdir(path)
-    }
-
-    func freeze(_ pid: pid_t) throws {
-        try write("\(pid)", "tasks")
-        try write("FROZEN", "freezer.state")
-        try waitUntil("it is frozen") {
-            try String(contentsOfFile: path + "/freezer.state", encoding: .utf8) == "FROZEN\n"
-        }
-    }
-
-    func thaw() throws {
-        try write("THAWED", "freezer.state")
-    }
-
-    private func write(_ text: String, _ name: String) throws {
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path + "/" + name))
     }
 }

@@ -1,31 +1,64 @@
 import Foundation
 import TestSupport
+import Testing
 
-/// Host names as one worker sees them: a name of the test's own, and no name server.
+/// Host names as one worker sees them: names of the test's own, and no name server.
 ///
 /// The worker runs in a namespace of mounts that has other files for /etc/hosts and /etc/resolv.conf; with the only name
 /// server on a port that nobody listens on, a look-up fails at once, whatever network the machine has.
 final class Names: Sendable {
-    static let host = "peer.provider.invalid"
-
     /// Why it cannot be done here.
     static var obstacle: String? {
         guard MountNamespace.isPossible else { return "this user may not have a namespace of mounts" }
-        return nil
+        return Tool.isExpected("openssl") ? nil : "openssl is missing"
     }
 
     private let directory: TemporaryDirectory
+    private let used = Counter()
 
-    init() throws {
+    private var hosts: String { directory.path + "/hosts" }
+
+    /// - Parameter isHanging: whether a look-up waits until `release` is called: whoever opens a FIFO to read waits for a
+    ///   writer.
+    init(isHanging: Bool = false) throws {
         directory = try TemporaryDirectory()
-        try directory.write("", to: "hosts")
+        if !isHanging {
+            try directory.write("", to: "hosts")
+        } else if mkfifo(hosts, 0o644) != 0 {
+            throw NeverHappened(description: "no FIFO")
+        }
         try directory.write("nameserver 127.0.0.1\n", to: "resolv.conf")
     }
 
-    /// Whether the name resolves, from the next look-up on. The file stays the same one: it is what is mounted.
-    func resolve(_ isResolved: Bool) throws {
-        let line = isResolved ? "127.0.0.1 \(Self.host)\n" : ""
-        try Data(line.utf8).write(to: URL(fileURLWithPath: directory.path + "/hosts"))
+    /// A name that is new to the worker: neither a connection nor libcurl's memory has it.
+    func next() -> String { "peer-\(used.next).provider.invalid" }
+
+    /// From the next look-up on the name resolves. The file stays the same one: it is what is mounted.
+    func resolve(_ host: String) throws {
+        try Data("127.0.0.1 \(host)\n".utf8).write(to: URL(fileURLWithPath: hosts))
+    }
+
+    /// Puts a file that has the name before the FIFO, which glibc could not read (it wants to seek), and lets those go on
+    /// who wait for the FIFO.
+    func release(_ worker: ChildProcess, _ host: String) throws {
+        let file = try directory.write("127.0.0.1 \(host)\n", to: "found")
+        try enter(worker, "mount", "--bind", file, "/etc/hosts")
+        // Fails when nobody is left who waits.
+        while case let writer = open(hosts, O_WRONLY | O_NONBLOCK | O_CLOEXEC), writer >= 0 { close(writer) }
+    }
+
+    /// Takes it away again.
+    func hang(_ worker: ChildProcess) throws {
+        try enter(worker, "umount", "/etc/hosts")
+    }
+
+    /// Runs a command in the worker's namespace of mounts.
+    private func enter(_ worker: ChildProcess, _ command: String...) throws {
+        let options =
+            ["--target", "\(worker.pid)", "--mount"] + (getuid() == 0 ? [] : ["--user", "--preserve-credentials"])
+        let tool = try ChildProcess("nsenter", options + command)
+        try waitUntil("\(command) has ended") { tool.ended != nil }
+        guard tool.ended == .status(0) else { throw NeverHappened(description: "\(command): \(tool.standardError)") }
     }
 
     /// Put in front of a worker's command.
@@ -41,23 +74,54 @@ final class Names: Sendable {
         case engine, central
     }
 
-    /// A peer whose name does not resolve at first.
-    static func unresolvable(_ peer: Peer) async throws -> Fault.Outcome {
-        let names = try Names()
-        let rig = try await FaultRig.movable(workerCommand: names.command)
-        // A name that is new to the worker: neither a connection nor libcurl's memory has it.
+    private static func move(_ rig: FaultRig, _ peer: Peer, to host: String) async throws {
         let (engine, central) = (rig.deployment.engine.port, rig.deployment.central.port)
         try await rig.move(
             engine: peer == .engine ? "http://\(host):\(engine)" : nil,
             central: peer == .central ? "http://\(host):\(central)" : nil)
-        let outcome = try await onThread {
-            let begun = rig.begun
-            let seen = rig.crowd()
-            let hasReachedEngine = rig.begun > begun
-            try names.resolve(true)
-            return Fault.Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: Fault.nextRequest)
+    }
+
+    /// A peer whose name does not resolve at first.
+    static func unresolvable(_ peer: Peer) async throws -> Fault.Outcome {
+        let names = try Names()
+        let rig = try await FaultRig.movable(workerCommand: names.command)
+        return try await rig.outcomeOfSteps {
+            let host = names.next()
+            try await move(rig, peer, to: host)
+            return try await onThread {
+                let begun = rig.begun
+                let seen = rig.crowd()
+                let hasReachedEngine = rig.begun > begun
+                try names.resolve(host)
+                return Fault.Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: Fault.nextRequest)
+            }
         }
-        try await rig.settle()
-        return outcome
+    }
+
+    /// A peer whose look-up hangs at first. Nobody waits for it any longer than for a connection, and the threads that do
+    /// the looking up end with it.
+    static func hanging(_ peer: Peer) async throws -> Fault.Outcome {
+        let names = try Names(isHanging: true)
+        let rig = try await FaultRig.movable(workerCommand: names.command)
+        let base = try await rig.rest()
+        return try await rig.outcomeOfSteps {
+            let host = names.next()
+            try await move(rig, peer, to: host)
+            let outcome = try await onThread {
+                let begun = rig.begun
+                let seen = rig.crowd()
+                // One thread each, of those that libcurl has given up.
+                #expect(Holdings(of: rig.deployment.worker.pid).threads >= base.threads + FaultRig.crowd)
+                let hasReachedEngine = rig.begun > begun
+                try names.release(rig.deployment.worker, host)
+                try rig.waitUntilServed()
+                return Fault.Outcome(
+                    seen, hasReachedEngine: hasReachedEngine, recovery: "as soon as a look-up is answered")
+            }
+            // By its address again, which takes no look-up.
+            try await rig.move()
+            try await onThread { try names.hang(rig.deployment.worker) }
+            return outcome
+        }
     }
 }

@@ -8,100 +8,50 @@ extension Fault {
         nginxReloads, nginxRestarts, workerIsKilled, workerIsStopped, workerIsReloaded, tunnelMoves,
     ]
 
-    /// An engine whose streams wait after their first token.
-    private struct Held: Sendable {
-        let began = Gate()
-        let finish = Gate()
-        let gone = Gate()
-
-        var script: ScriptedServer.Script {
-            { [self] request in
-                _ = try request.bodyText()
-                try request.startStream()
-                try request.event("a")
-                began.open()
-                try finish.wait()
-                for token in ["b", "c", "[DONE]"] { try request.event(token) }
-                try request.endStream()
-            }
-        }
-
-        /// The same, but it only ends by the client's leaving.
-        var endless: ScriptedServer.Script {
-            { [self] request in
-                _ = try request.bodyText()
-                try request.startStream()
-                try request.event("a")
-                began.open()
-                try request.connection.waitForHangUp()
-                gone.open()
-            }
-        }
-
-        /// Streams whose first token has come; what becomes of them is theirs to tell.
-        func start(_ rig: FaultRig) throws -> [() -> Sighting] {
-            rig.fault.isOn = true
-            let probes = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
-            for _ in probes { try began.wait() }
-            rig.fault.isOn = false
-            return try probes.map { probe in
-                let response = try probe.response()
-                let begun = try response.body.next()
-                return { withExtendedLifetime(probe) { Sighting.of(response, begun: begun) } }
-            }
-        }
-
-        func end(_ streams: [() -> Sighting]) -> [Sighting] {
-            for _ in streams { finish.open() }
-            return streams.map { $0() }
-        }
-    }
-
     private static let nginxReloads = Fault(.processes, "nginx is reloaded, streams running") {
-        let held = Held()
+        let held = HeldStreams()
         let rig = try await FaultRig(engine: held.script)
-        let outcome = try await onThread {
+        return try await rig.outcome {
             let streams = try held.start(rig)
             try rig.deployment.nginx.reload()
             let after = rig.crowd(isStream: true)
             return Outcome(held.end(streams) + after, hasReachedEngine: true, recovery: "nothing to recover from")
         }
-        try await rig.settle()
-        return outcome
     }
 
     private static let nginxRestarts = Fault(.processes, "nginx is stopped and started, streams running") {
-        let held = Held()
+        let held = HeldStreams()
         let rig = try await FaultRig(engine: held.endless)
-        let (running, meanwhile) = try await onThread {
-            let streams = try held.start(rig)
-            try rig.deployment.nginx.stopAndWait()
-            // The engine stops generating: the worker tells it.
-            for _ in streams { try held.gone.wait() }
-            return (streams.map { $0() }, rig.crowd())
+        return try await rig.outcomeOfSteps {
+            let (running, meanwhile) = try await onThread {
+                let streams = try held.start(rig)
+                try rig.deployment.nginx.stopAndWait()
+                // The engine stops generating: the worker tells it.
+                for _ in streams { try held.gone.wait() }
+                return (streams.map { $0() }, rig.crowd())
+            }
+            try await rig.deployment.nginx.start()
+            let parts = [
+                Outcome(running, hasReachedEngine: true, recovery: ""),
+                Outcome(meanwhile, hasReachedEngine: false, recovery: ""),
+            ]
+            return Outcome(
+                client: "running: \(parts[0].client); meanwhile: \(parts[1].client)", lost: parts[0].lost,
+                recovery: nextRequest)
         }
-        try await rig.deployment.nginx.start()
-        try await rig.settle()
-        let parts = [
-            Outcome(running, hasReachedEngine: true, recovery: ""),
-            Outcome(meanwhile, hasReachedEngine: false, recovery: ""),
-        ]
-        return Outcome(
-            client: "running: \(parts[0].client); meanwhile: \(parts[1].client)", lost: parts[0].lost,
-            recovery: nextRequest)
     }
 
     /// The socket is the service manager's, as with the shipped units: what comes meanwhile waits in it.
     private static let workerIsKilled = Fault(
         .processes, "the worker is killed (SIGKILL), and started again as systemd does"
     ) {
-        let held = Held()
+        let held = HeldStreams()
         let directory = try TemporaryDirectory()
         let listener = try UnixListener(directory.path + "/fcgi.sock")
         let rig = try await FaultRig(engine: held.endless) { central, engine in
             try await Deployment(inherited: listener, central: central, engine: engine)
         }
-        let outcome = try await onThread {
+        return try await rig.outcome {
             let streams = try held.start(rig)
             rig.deployment.worker.send(signal: SIGKILL)
             for _ in streams { try held.gone.wait() }
@@ -113,15 +63,13 @@ extension Fault {
                 client: "running: \(running.client); meanwhile: nothing, later \(served.client)", lost: running.lost,
                 recovery: "with its next start")
         }
-        try await rig.settle()
-        return outcome
     }
 
     private static let workerIsStopped = Fault(.processes, "the worker is stopped and goes on (SIGSTOP, SIGCONT)") {
-        let held = Held()
+        let held = HeldStreams()
         let rig = try await FaultRig(engine: held.script)
         let worker = rig.deployment.worker
-        let outcome = try await onThread {
+        return try await rig.outcome {
             let streams = try held.start(rig)
             worker.send(signal: SIGSTOP)
             try waitUntil("it is stopped") { Vitals.field("State", of: worker.pid)?.hasPrefix("T") == true }
@@ -131,25 +79,22 @@ extension Fault {
             let seen = streams.map { $0() } + waiting.map(Sighting.of)
             return Outcome(seen, hasReachedEngine: true, recovery: "at once")
         }
-        try await rig.settle()
-        return outcome
     }
 
     private static let workerIsReloaded = Fault(.processes, "the worker is reloaded 20 times (SIGHUP), streams running")
     {
-        let held = Held()
+        let held = HeldStreams()
         let rig = try await FaultRig(engine: held.script)
         let worker = rig.deployment.worker
-        let outcome = try await onThread {
+        return try await rig.outcome {
             let streams = try held.start(rig)
-            for round in 1...20 {
+            for _ in 1...20 {
+                let reloads = rig.logged("reloaded from")
                 worker.send(signal: SIGHUP)
-                try rig.deployment.waitUntil("it is reloaded") { worker.standardError.count("reloaded from") == round }
+                try rig.waitUntilLogged("reloaded from", beyond: reloads)
             }
             return Outcome(held.end(streams), hasReachedEngine: true, recovery: "nothing to recover from")
         }
-        try await rig.settle()
-        return outcome
     }
 
     /// As the reporter of a container runs: one process, again and again.
@@ -171,18 +116,20 @@ extension Fault {
             try BuiltProduct.path("provider-reporter"), ["--every", "1"],
             environment: Deployment.environment(engine: engine, central: central, gpu: nil)
                 .merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": ngrok.url]) { $1 })
-        for url in ["https://first.ngrok-free.app", "", "https://second.ngrok-free.app"] {
-            agent.text = url
-            try await eventually("\(url) is reported") {
-                let report = try? JSONSerialization.jsonObject(with: Data(reported.text.utf8)) as? [String: Any]
-                return (report?["ngrok"] as? [String: Any])?["url"] as? String == url
+        func move() async throws {
+            for url in ["https://first.ngrok-free.app", "", "https://second.ngrok-free.app"] {
+                agent.text = url
+                try await eventually("\(url) is reported") {
+                    let report = try? JSONSerialization.jsonObject(with: Data(reported.text.utf8)) as? [String: Any]
+                    return (report?["ngrok"] as? [String: Any])?["url"] as? String == url
+                }
             }
         }
+        try await move()
+        let base = try await Holdings.atRest(reporter)
+        for _ in 0..<2 { try await move() }
         #expect(reporter.ended == nil)
-        let base = Vitals(of: reporter.pid)
-        let reports = central.requests.count
-        try await eventually("two more reports") { central.requests.count >= reports + 2 }
-        try await eventually("nothing is left over") { Vitals(of: reporter.pid).isWithin(base) }
+        try await eventually("nothing is left over") { Holdings(of: reporter.pid).isWithin(base) }
         reporter.terminate()
         #expect(try await reporter.waitForExit() == .status(0))
         return Outcome(

@@ -83,10 +83,10 @@ final class TLSServer: Sendable {
         for process in Vitals.children(of: pid) + [pid] { kill(process, isPaused ? SIGSTOP : SIGCONT) }
     }
 
-    /// Takes a good certificate of the same authority in place of the one it has.
-    func renew() async throws {
+    /// Takes another certificate of the same authority in place of the one it has.
+    func renew(_ certificate: Certificate) async throws {
         guard let pid = nginx.pid else { return }
-        try await Self.run(Self.signature(.good), in: directory.path)
+        try await Self.run(Self.signature(certificate), in: directory.path)
         let old = Set(Vitals.children(of: pid))
         kill(pid, SIGHUP)
         // The old one must have gone: it would take connections until then.

@@ -80,6 +80,7 @@ public final class NVMLFeed: Sendable {
         guard child.prepare() else { return }
         defer { child.end() }
         do {
+            try DescriptorReserve.checkRoomForChild()
             // Its standard input is a pipe that ends with us.
             let result = try await Subprocess.run(
                 .path(filePath(program)),
