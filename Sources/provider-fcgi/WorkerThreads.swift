@@ -14,53 +14,14 @@ final class WorkerThreads: Sendable {
     private static let maxIdle = 32
     /// Frames are shallow; what is not touched costs no memory.
     private static let stackSize = 512 * 1024
-    /// EX_OSERR of sysexits(3).
-    private static let socketBroken: CInt = 71
 
-    /// What a request gets that is accepted now, for as long as it runs.
-    private struct Service {
-        let pipeline: Pipeline
-        let hmacParameter: String
-        let maxThreads: Int
-
-        init(_ pipeline: Pipeline, _ configuration: Configuration) {
-            self.pipeline = pipeline
-            hmacParameter = FastCGIClient.parameterName(ofHeader: configuration.provider.hmacHeader)
-            maxThreads = configuration.server.maxInFlight + WorkerThreads.reserve
-        }
-    }
-
-    private struct State {
-        var service: Service
-        var threads: Set<pthread_t> = []
-        var idle = 0
-        /// The fewest that were idle since the last look: so many were not needed. A thread that ended as soon as others
-        /// were idle would be missed by the next request, and starting one costs more than the request does.
-        var leastIdle = 0
-        /// So many are to end, of those that wait in accept.
-        var surplus = 0
-        var accepted: UInt64 = 0
-        /// The same at the last look.
-        var acceptedBefore: UInt64 = 0
-        var isStopping = false
-        /// Whether accepting waits for descriptors or memory.
-        var isShort = false
-        /// So many of those that are idle wait until there are descriptors again.
-        var heldBack = 0
-
-        /// Whether another thread has to be there for the next connection.
-        var needsThread: Bool {
-            idle == 0 && !isStopping && threads.count < min(service.maxThreads, ProcessResources.maxThreads)
-        }
-    }
-
-    private let state: Locked<State>
-    private let listener: Listener
-    private let logger: Logger
+    let state: Locked<ThreadState>
+    let listener: Listener
+    let logger: Logger
 
     init(_ listener: Listener, _ pipeline: Pipeline, configuration: Configuration, logger: Logger) {
         self.listener = listener
-        state = Locked(State(service: Service(pipeline, configuration)))
+        state = Locked(ThreadState(service: Service(pipeline, configuration)))
         self.logger = logger
     }
 
@@ -134,7 +95,7 @@ final class WorkerThreads: Sendable {
 
     /// To be called under the lock, where a listed thread has not ended: it leaves the list under the same lock. One that
     /// does not wait in accept is woken there as soon as it does.
-    private func wakeAll(_ state: borrowing State) {
+    private func wakeAll(_ state: borrowing ThreadState) {
         for thread in state.threads { pthread_kill(thread, Signals.wake) }
     }
 
@@ -150,101 +111,8 @@ final class WorkerThreads: Sendable {
         state.withLock { _ = $0.threads.remove(pthread_self()) }
     }
 
-    /// The next connection and what serves it; nil when this thread is to end.
-    private func nextConnection() -> (connection: CInt, service: Service)? {
-        state.withLock { $0.idle += 1 }
-        let connection = accept()
-        let (service, needsThread, isOver) = state.withLock { state in
-            state.idle -= 1
-            state.leastIdle = min(state.leastIdle, state.idle)
-            let wasShort = state.isShort
-            if connection != nil {
-                state.accepted += 1
-                if !DescriptorReserve.isSpent { state.isShort = false }
-            }
-            return (state.service, connection != nil && state.needsThread, wasShort && !state.isShort)
-        }
-        if isOver { logger.notice("accepts again") }
-        if needsThread && !spawn() {
-            logger.warning("no further thread can be started: \(systemError(errno))")
-        }
-        return connection.map { ($0, service) }
-    }
-
-    private var isStopping: Bool { state.withLock { $0.isStopping } }
-
-    /// Whether this thread, which waits in accept, is one of those to end.
-    private func isSurplus() -> Bool {
-        state.withLock { state in
-            guard state.surplus > 0 else { return false }
-            state.surplus -= 1
-            return true
-        }
-    }
-
-    private func accept() -> CInt? {
-        // The wake-up is let in here alone: elsewhere it would interrupt libfcgi's reads, which take that for an error.
-        Signals.allowWake(true)
-        defer { Signals.allowWake(false) }
-        while true {
-            if listener.isInherited && isStopping { return nil }
-            if DescriptorReserve.isSpent && wasHeldBack() { continue }
-            if let connection = listener.accept() { return connection }
-            let code = errno
-            switch code {
-            // All but EINTR are errors of the connection, not of the socket (accept(2)).
-            case EINTR where isSurplus():
-                return nil
-            case EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH:
-                continue
-            // Everything that waited has been accepted.
-            case EAGAIN where isStopping, EINVAL where isStopping:
-                listener.refuse()
-                return nil
-            // Whoever shares an inherited socket may have made it non-blocking.
-            case EAGAIN:
-                listener.waitForConnection()
-            case EMFILE, ENFILE:
-                DescriptorReserve.release()
-                waitForRoom(systemError(code))
-            case ENOBUFS, ENOMEM:
-                waitForRoom(systemError(code))
-            default:
-                // The socket itself is broken: a worker that answers nobody must not look alive.
-                logger.critical("cannot accept: \(systemError(code))")
-                exit(Self.socketBroken)
-            }
-        }
-    }
-
-    /// While the reserve of descriptors is spent one thread at a time goes on. More of them would take at once what it was
-    /// spent for, as one that waits in accept has its descriptor already; and were there none, nothing might ever be given
-    /// back.
-    private func wasHeldBack() -> Bool {
-        let mustWait = state.withLock { state in
-            let mustWait = !state.isStopping && state.threads.count - state.heldBack > 1
-            if mustWait { state.heldBack += 1 }
-            return mustWait
-        }
-        guard mustWait else { return false }
-        waitForRoom(systemError(EMFILE))
-        state.withLock { $0.heldBack -= 1 }
-        return true
-    }
-
-    /// The shortage passes when requests in flight end; asking again at once would only spin. Said when it begins and when
-    /// it is over: every thread meets it, again and again.
-    private func waitForRoom(_ shortage: String) {
-        let isNews = state.withLock { state in
-            defer { state.isShort = true }
-            return !state.isShort
-        }
-        if isNews { logger.warning("cannot accept: \(shortage)") }
-        usleep(100_000)
-    }
-
     /// - Returns: false when one that is needed cannot be started.
-    private func spawn() -> Bool {
+    func spawn() -> Bool {
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
         defer { unsafe pthread_attr_destroy(&attributes) }

@@ -31,7 +31,7 @@ protocol TransferHandler: AnyObject {
     private let names: SharedNames
 
     // The transfer in progress.
-    private var handler: (any TransferHandler)?
+    private(set) var handler: (any TransferHandler)?
     private var parser = HeadParser()
     private var failure: HTTPError?
     private var lastProgress = ContinuousClock.now
@@ -41,7 +41,7 @@ protocol TransferHandler: AnyObject {
     /// Whether the stack has been freed of what only the beginning needed.
     private var isLean = false
     /// What libcurl waits for; nil when it is left to look for itself.
-    private let sockets: WatchedSockets?
+    let sockets: WatchedSockets?
     var isPrompt: Bool { sockets != nil }
 
     /// - Parameter isPrompt: whether libcurl is told which socket is ready, instead of asking for itself: a system call
@@ -155,48 +155,9 @@ protocol TransferHandler: AnyObject {
         return Int(value)
     }
 
-    /// Waits for the connection, a wake-up or the peer's hang-up.
-    private func wait(_ limit: Duration, _ peer: (any HangUpSource)?) throws(HTTPError) {
-        guard let peer, let descriptor = peer.descriptor else {
-            try pause(limit)
-            return
-        }
-        guard peer.hasReadAll else {
-            // What is unread makes it readable all the time, and curl_multi_poll cannot ask for a hang-up alone: it is
-            // looked for between short waits.
-            try pause(min(limit, Self.hangUpInterval))
-            if Self.hasHungUp(descriptor) { throw .cancelled(.clientGone) }
-            return
-        }
-        // Readable now means closed (or a record to abort).
-        if try pause(limit, descriptor) { throw .cancelled(.clientGone) }
-    }
-
-    /// Waits for what libcurl waits for and, if given, for a descriptor to be readable; whether it is.
-    @discardableResult
-    private func pause(_ limit: Duration, _ descriptor: CInt? = nil) throws(HTTPError) -> Bool {
-        if let sockets {
-            let (code, isReadable) = sockets.poll(limit, descriptor)
-            try check(code)
-            return isReadable
-        }
-        var waited = curl_waitfd(fd: descriptor ?? -1, events: Int16(CURL_WAIT_POLLIN), revents: 0)
-        try check(unsafe curl_multi_poll(multi, &waited, descriptor == nil ? 0 : 1, limit.pollMilliseconds, nil))
-        return waited.revents != 0
-    }
-
     /// What goes wrong here goes wrong again at once: without an end it would spin.
-    private func check(_ code: CURLMcode) throws(HTTPError) {
+    func check(_ code: CURLMcode) throws(HTTPError) {
         if code != CURLM_OK { throw .broken(unsafe String(cString: curl_multi_strerror(code))) }
-    }
-
-    /// Half of the 100 ms in which a client that leaves has to be noticed.
-    private static let hangUpInterval = Duration.milliseconds(50)
-
-    private static func hasHungUp(_ descriptor: CInt) -> Bool {
-        // POLLRDHUP (poll(2)), which Glibc's module leaves out.
-        var polled = pollfd(fd: descriptor, events: 0x2000, revents: 0)
-        return unsafe poll(&polled, 1, 0) > 0
     }
 
     private func finish() throws(HTTPError) {
@@ -206,46 +167,11 @@ protocol TransferHandler: AnyObject {
         guard code != CURLE_OK else { return }
         throw error(code)
     }
-}
 
-// MARK: - libcurl's callbacks
-
-extension Transfer {
-    private static func of(_ context: UnsafeMutableRawPointer?) -> Transfer? {
-        unsafe context.map { unsafe Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
-    }
-
-    func setCallbacks() {
-        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-        unsafe ccurl_setopt_pointer(easy, CURLOPT_HEADERDATA, context)
-        unsafe ccurl_setopt_pointer(easy, CURLOPT_WRITEDATA, context)
-        unsafe ccurl_setopt_pointer(easy, CURLOPT_READDATA, context)
-        unsafe ccurl_setopt_write(easy, CURLOPT_HEADERFUNCTION) { data, size, count, context in
-            guard let data = unsafe data, let transfer = unsafe Transfer.of(context) else { return 0 }
-            let line = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
-            return transfer.attempt { () throws(HTTPError) in try unsafe transfer.receive(headerLine: line.bytes) }
-                ? size * count : 0
-        }
-        unsafe ccurl_setopt_write(easy, CURLOPT_WRITEFUNCTION) { data, size, count, context in
-            guard let data = unsafe data, let transfer = unsafe Transfer.of(context) else { return 0 }
-            let body = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
-            return transfer.attempt { () throws(HTTPError) in try unsafe transfer.receive(body: body.bytes) }
-                ? size * count : 0
-        }
-        unsafe ccurl_setopt_read(easy, CURLOPT_READFUNCTION) { data, size, count, context in
-            guard let data = unsafe data, let transfer = unsafe Transfer.of(context) else { return 0 }
-            let buffer = unsafe UnsafeMutableRawBufferPointer(start: data, count: size * count)
-            var sent = 0
-            let isSent = transfer.attempt { () throws(HTTPError) in
-                var span = unsafe buffer.mutableBytes
-                sent = try transfer.handler?.sendBody(into: &span) ?? 0
-            }
-            return isSent ? sent : Int(CURL_READFUNC_ABORT)
-        }
-    }
+    // MARK: What the callbacks bring
 
     /// libcurl cannot carry a Swift error: it is kept for `drive` and libcurl is told to stop.
-    private func attempt(_ step: () throws(HTTPError) -> Void) -> Bool {
+    func attempt(_ step: () throws(HTTPError) -> Void) -> Bool {
         do throws(HTTPError) {
             try step()
             hasProgressed = true
@@ -256,13 +182,13 @@ extension Transfer {
         }
     }
 
-    private func receive(headerLine line: RawSpan) throws(HTTPError) {
+    func receive(headerLine line: RawSpan) throws(HTTPError) {
         guard let head = parser.add(line) else { return }
         hasAnswer = true
         try handler?.receive(head: head)
     }
 
-    private func receive(body: RawSpan) throws(HTTPError) {
+    func receive(body: RawSpan) throws(HTTPError) {
         try handler?.receive(body: body)
     }
 }

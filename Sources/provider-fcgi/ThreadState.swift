@@ -1,0 +1,40 @@
+import Glibc
+import ProviderHandlers
+
+/// What a request gets that is accepted now, for as long as it runs.
+struct Service {
+    let pipeline: Pipeline
+    let hmacParameter: String
+    let maxThreads: Int
+
+    init(_ pipeline: Pipeline, _ configuration: Configuration) {
+        self.pipeline = pipeline
+        hmacParameter = FastCGIClient.parameterName(ofHeader: configuration.provider.hmacHeader)
+        maxThreads = configuration.server.maxInFlight + WorkerThreads.reserve
+    }
+}
+
+/// What the threads are at; under one lock.
+struct ThreadState {
+    var service: Service
+    var threads: Set<pthread_t> = []
+    var idle = 0
+    /// The fewest that were idle since the last look: so many were not needed. A thread that ended as soon as others
+    /// were idle would be missed by the next request, and starting one costs more than the request does.
+    var leastIdle = 0
+    /// So many are to end, of those that wait in accept.
+    var surplus = 0
+    var accepted: UInt64 = 0
+    /// The same at the last look.
+    var acceptedBefore: UInt64 = 0
+    var isStopping = false
+    /// Whether accepting waits for descriptors or memory.
+    var isShort = false
+    /// So many of those that are idle wait until there are descriptors again.
+    var heldBack = 0
+
+    /// Whether another thread has to be there for the next connection.
+    var needsThread: Bool {
+        idle == 0 && !isStopping && threads.count < min(service.maxThreads, ProcessResources.maxThreads)
+    }
+}
