@@ -15,11 +15,8 @@ public final class FakeNVML: Sendable {
 
     /// The variables with which a program finds it, and no other.
     public var environment: [String: String] {
-        [
-            "LD_LIBRARY_PATH": directory.path, "FAKE_NVML": script,
-            // A crash has to look like one under AddressSanitizer too, and leaks are looked for elsewhere.
-            "ASAN_OPTIONS": "handle_segv=0:detect_leaks=0",
-        ]
+        // A crash has to look like one with a sanitizer too, and leaks are looked for elsewhere.
+        Sanitizer.variablesOfOneThatCrashes.merging(["LD_LIBRARY_PATH": directory.path, "FAKE_NVML": script]) { $1 }
     }
 
     /// Changes what the next calls answer.

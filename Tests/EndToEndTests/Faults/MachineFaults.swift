@@ -93,7 +93,8 @@ extension Fault {
 
     /// Sixty-four answers of almost the size that is held back, at once, in half of the memory that would take.
     private static let memoryIsScarce = Fault(
-        .machine, "memory is scarce (RLIMIT_DATA 256 MiB above what is used), with 64 answers of 7 MiB at once"
+        .machine, "memory is scarce (RLIMIT_DATA 256 MiB above what is used), with 64 answers of 7 MiB at once",
+        obstacle: Sanitizer.memoryObstacle
     ) {
         let size = 7 * 1024 * 1024
         let all = Gate()
