@@ -4,8 +4,8 @@ release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run build deb test reliability soak test-asan test-e2e test-containers test-fleet test-system fuzz bench \
-	bench-gpu lint format check-binaries clean
+.PHONY: help run build deb test reliability soak test-asan test-tsan test-e2e test-containers test-fleet test-system fuzz \
+	bench bench-gpu lint format check-binaries clean
 .DEFAULT_GOAL := help
 
 help:
@@ -40,10 +40,13 @@ soak: ## a mixed load with faults at random, each request accounted for (MINUTES
 	swift build
 	.build/debug/provider-soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
-test-asan: ## the same under AddressSanitizer
+test-asan: ## run all tests under AddressSanitizer
 	@scripts/install-dependencies test
-	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.supp:print_suppressions=0 \
-	swift test --disable-xctest --sanitize=address --scratch-path .build-asan
+	@scripts/test-sanitized address
+
+test-tsan: ## run all tests under ThreadSanitizer
+	@scripts/install-dependencies test
+	@scripts/test-sanitized thread
 
 test-e2e: ## test with the official Python clients and a real engine
 	@scripts/install-dependencies e2e
@@ -88,4 +91,4 @@ check-binaries: build ## check size and libraries of the release binaries
 	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
 
 clean: ## remove what was built and run
-	rm -rf .build .build-asan .build-e2e .build-fuzz .build-system .run
+	rm -rf .build .build-asan .build-e2e .build-fuzz .build-system .build-tsan .run

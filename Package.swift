@@ -112,3 +112,11 @@ if Context.environment["PROVIDER_FUZZ"] != nil {
             path: "Fuzz", exclude: ["seeds"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
 }
+
+// ThreadSanitizer sees what Swift's Mutex does only with this, in each program: scripts/test-sanitized asks for it.
+if Context.environment["PROVIDER_TSAN"] != nil {
+    for target in package.targets where ["ProviderHandlers", "TestSupport", "provider-sandbox"].contains(target.name) {
+        target.dependencies.append("SeenMutex")
+    }
+    package.targets.append(.target(name: "SeenMutex", path: "Tests/SeenMutex"))
+}

@@ -35,7 +35,8 @@ import Testing
     }
 
     /// 100 MB up and 100 MB down; the worker's memory stays where it was.
-    @Test func constantMemory() async throws {
+    @Test(.measuresMemory)
+    func constantMemory() async throws {
         let size = 100_000_000
         let seen = Seen()
         let deployment = try await Deployment(
@@ -72,7 +73,8 @@ import Testing
     }
 
     /// Eight answers of 7 MiB at once, and then again: what they took is the system's again.
-    @Test func memoryIsGivenBack() async throws {
+    @Test(.measuresMemory)
+    func memoryIsGivenBack() async throws {
         let size = 7 * 1024 * 1024
         let deployment = try await Deployment(engine: { try $0.answer(200, String(repeating: "y", count: size)) })
         try await onThread {

@@ -89,7 +89,9 @@ import Testing
     }
 
     /// All its threads are held by clients that say nothing, and no other can be started for want of memory.
-    @Test(.enabled(if: Tool.isExpected("prlimit"), "prlimit is missing"))
+    @Test(
+        .enabled(if: Tool.isExpected("prlimit"), "prlimit is missing"),
+        .measuresMemory)
     func connectionsThatNobodyAcceptsAreAnAlarm() async throws {
         let watched = try await Watched(milliseconds: 100, ["PROVIDER_SERVER_MAX_IN_FLIGHT": "4096"])
         let worker = watched.worker

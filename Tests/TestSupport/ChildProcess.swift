@@ -19,7 +19,7 @@ public final class ChildProcess: Sendable {
     ///
     /// - Parameters:
     ///   - executable: a path, or a name looked up on PATH.
-    ///   - environment: its whole environment; nil for a copy of ours.
+    ///   - environment: its whole environment, but for what a sanitizer goes by; nil for a copy of ours.
     ///   - standardInput: becomes descriptor 0, for example a listening socket; nil for /dev/null. No other
     ///     descriptor is passed on.
     ///   - workingDirectory: nil for ours.
@@ -56,7 +56,7 @@ public final class ChildProcess: Sendable {
         posix_spawnattr_setflags(
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
-        let environment = environment ?? ProcessInfo.processInfo.environment
+        let environment = Sanitizer.variables.merging(environment ?? ProcessInfo.processInfo.environment) { $1 }
         var arguments = ([executable] + arguments).map { strdup($0) } + [nil]
         var variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for string in arguments + variables { free(string) } }
@@ -108,7 +108,7 @@ public final class ChildProcess: Sendable {
     ///
     /// - Throws: `NeverHappened`, with what it wrote to standard error.
     @discardableResult
-    public func waitForExit(within limit: Duration = .seconds(60)) async throws -> Exit {
+    public func waitForExit(within limit: Duration = .patience) async throws -> Exit {
         let deadline = ContinuousClock.now + limit
         while true {
             if let ended { return ended }

@@ -10,10 +10,8 @@ public struct NeverHappened: Error, CustomStringConvertible {
 }
 
 /// Waits until `condition` holds; for what another process or thread brings about.
-///
-/// The limit only ends a test that has failed already: it is far above what the slowest machine needs.
 public func eventually(
-    _ what: String, within limit: Duration = .seconds(60), _ condition: () async throws -> Bool
+    _ what: String, within limit: Duration = .patience, _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
     while try await !condition() {
@@ -26,7 +24,7 @@ public func eventually(
 ///
 /// - Parameter detail: put behind the error's words.
 public func waitUntil(_ what: String, detail: () -> String = { "" }, _ condition: () throws -> Bool) throws {
-    let deadline = ContinuousClock.now + .seconds(60)
+    let deadline = ContinuousClock.now + .patience
     while try !condition() {
         guard ContinuousClock.now < deadline else {
             throw NeverHappened(description: "never happened: \(what)\(detail())")

@@ -11,9 +11,9 @@ public final class Gate: Sendable {
         semaphore.signal()
     }
 
-    /// Blocks until the gate is opened. The limit only ends a test that has failed already.
-    public func wait(within limit: Int = 60) throws {
-        guard semaphore.wait(timeout: .now() + .seconds(limit)) == .success else {
+    /// Blocks until the gate is opened.
+    public func wait() throws {
+        guard semaphore.wait(timeout: .patience) == .success else {
             throw NeverHappened(description: "a gate was never opened")
         }
     }

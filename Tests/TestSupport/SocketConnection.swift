@@ -11,7 +11,7 @@ public final class SocketConnection: @unchecked Sendable {
     /// Takes over a descriptor. No read waits longer than a minute: that ends a test that has failed already.
     init(_ descriptor: Int32) {
         state = Mutex(descriptor)
-        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        var limit = timeval.patience
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))

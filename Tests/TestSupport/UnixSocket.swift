@@ -37,7 +37,7 @@ public final class NotifySocket: Sendable {
         self.path = path
         descriptor = try unixSocket(SOCK_DGRAM, at: path)
         // Ends a test that has failed already.
-        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        var limit = timeval.patience
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 

@@ -3,9 +3,10 @@ import TestSupport
 
 extension Fault {
     /// Far below the defaults, far above what a good answer takes.
-    private static let impatient = [
-        "PROVIDER_OLLAMA_FIRST_BYTE_TIMEOUT": "3", "PROVIDER_OLLAMA_IDLE_TIMEOUT": "3",
-    ]
+    private static let impatient = {
+        let limit = "\(3 * Sanitizer.slowness)"
+        return ["PROVIDER_OLLAMA_FIRST_BYTE_TIMEOUT": limit, "PROVIDER_OLLAMA_IDLE_TIMEOUT": limit]
+    }()
 
     /// What the engine can do to us.
     static let engine: [Fault] = [

@@ -19,7 +19,8 @@ extension Fault {
 
     /// Sixty-four such answers at once, in half of the memory that would take.
     static let memoryIsScarce = Fault(
-        .machine, "memory is scarce (RLIMIT_DATA 256 MiB above what is used), with 64 answers of 7 MiB at once"
+        .machine, "memory is scarce (RLIMIT_DATA 256 MiB above what is used), with 64 answers of 7 MiB at once",
+        obstacle: Sanitizer.memoryObstacle
     ) {
         let all = Gate()
         let rig = try await FaultRig(engine: large(all), width: 64) {
@@ -45,7 +46,8 @@ extension Fault {
     /// No program in Swift survives that: it ends, and the socket, which is the service manager's, keeps what comes.
     static let memoryRunsOut = Fault(
         .machine,
-        "memory is denied (RLIMIT_DATA at what is used), with 4 answers of 7 MiB: the worker ends, and is started again as systemd does"
+        "memory is denied (RLIMIT_DATA at what is used), with 4 answers of 7 MiB: the worker ends, and is started again as systemd does",
+        obstacle: Sanitizer.memoryObstacle
     ) {
         let began = Gate()
         let all = Gate()

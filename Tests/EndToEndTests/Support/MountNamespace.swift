@@ -1,4 +1,5 @@
-import Foundation
+import Glibc
+import TestSupport
 
 /// Runs a command that sees another file in the place of one of the machine's, by a namespace of its own.
 enum MountNamespace {
@@ -6,13 +7,11 @@ enum MountNamespace {
 
     /// Whether this machine lets us: containers often do not.
     static let isPossible: Bool = {
-        let probe = Process()
-        probe.executableURL = URL(fileURLWithPath: "/bin/sh")
-        probe.arguments = ["-c", (start + ["mount", "--bind", "/etc/passwd", "/etc/passwd"]).joined(separator: " ")]
-        probe.standardError = nil
-        guard (try? probe.run()) != nil else { return false }
-        probe.waitUntilExit()
-        return probe.terminationStatus == 0
+        let probe = start + ["mount", "--bind", "/etc/passwd", "/etc/passwd"]
+        guard let process = try? ChildProcess(probe[0], Array(probe.dropFirst())) else { return false }
+        // One that never ends is as good as one that fails.
+        try? waitUntil("the probe has ended") { process.ended != nil }
+        return process.ended == .status(0)
     }()
 
     /// Put in front of a command. `file` may be of any kind but a directory; `place` has to be there.

@@ -5,7 +5,7 @@ import Testing
 @testable import ProviderHandlers
 
 @Suite struct ReportDeliveryTests {
-    private func delivery(to central: ScriptedServer, within limit: Duration = .seconds(60)) -> ReportDelivery {
+    private func delivery(to central: ScriptedServer, within limit: Duration = .patience) -> ReportDelivery {
         var provider = Configuration.Provider()
         provider.url = central.url
         provider.apiKey = Secret("key")
@@ -62,7 +62,7 @@ import Testing
     @Test func theTimeIsLimited() async throws {
         try await onThread {
             let central = try ScriptedServer { try $0.answer(503, "", headers: ["Retry-After: 3600"]) }
-            let outcome = delivery(to: central, within: .seconds(60)).deliver([])
+            let outcome = delivery(to: central).deliver([])
             // A pause past the limit is not begun.
             #expect(outcome == .notDelivered(cause: "central answered 503", attempts: 1))
             central.stop()

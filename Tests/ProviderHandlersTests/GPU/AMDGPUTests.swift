@@ -4,7 +4,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-@Suite("AMD GPUs", .timeLimit(.minutes(2)))
+@Suite("AMD GPUs", .timeLimit(.patience))
 struct AMDGPUTests {
     private let log = RecordingLog()
 

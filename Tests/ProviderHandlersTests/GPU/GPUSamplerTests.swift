@@ -6,7 +6,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-@Suite("GPU sampler", .timeLimit(.minutes(2)))
+@Suite("GPU sampler", .timeLimit(.patience))
 struct GPUSamplerTests {
     private let log = RecordingLog()
 
@@ -33,7 +33,7 @@ struct GPUSamplerTests {
     }
 
     /// Off Swift's pool, as it blocks.
-    private func wait(for sampler: GPUSampler, timeout: Duration = .seconds(60)) async {
+    private func wait(for sampler: GPUSampler, timeout: Duration = .patience) async {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
                 sampler.waitForFirstSample(timeout: timeout)
@@ -86,6 +86,8 @@ struct GPUSamplerTests {
             try await eventually("it has gone") { reason(sampler) == "nvidia-smi: not found on PATH" }
             try fake.install()
             try await eventually("it is back") { isKnown(sampler) }
+            // A state shows before its line does.
+            try await eventually("all is logged") { log.lines.count >= 5 }
         }
         let found =
             "info: found 1 GPU, driver 560.35.03, CUDA 12.6: "

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-@Suite("nvidia-smi", .timeLimit(.minutes(2)))
+@Suite("nvidia-smi", .timeLimit(.patience))
 struct NvidiaSMITests {
     private func failure(_ reader: NvidiaSMI) async -> NvidiaSMIError? {
         do throws(NvidiaSMIError) {

@@ -5,7 +5,7 @@ import Testing
 @testable import ProviderHandlers
 
 /// Stopping, at each stage of a child's life.
-@Suite("A child that runs", .timeLimit(.minutes(2)))
+@Suite("A child that runs", .timeLimit(.patience))
 struct RunningChildTests {
     /// A process of its own group that only a signal ends.
     private struct Sleeper {

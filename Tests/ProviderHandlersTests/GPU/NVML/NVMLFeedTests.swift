@@ -5,7 +5,7 @@ import Testing
 @testable import ProviderHandlers
 
 /// How the child is kept: crashes, hangs, restarts.
-@Suite("NVML's feed", .serialized, .timeLimit(.minutes(2)))
+@Suite("NVML's feed", .serialized, .timeLimit(.patience))
 struct NVMLFeedTests {
     private func failure(_ word: NVMLWord) -> String? {
         if case .failure(let reason) = word { reason } else { nil }

@@ -6,7 +6,7 @@ import Testing
 
 /// What the child makes of the library's answers; the real child with a library of our own. One after the other: a
 /// process for each of some hundred answers at once would leave no descriptors for others.
-@Suite("NVML's process", .serialized, .timeLimit(.minutes(2)))
+@Suite("NVML's process", .serialized, .timeLimit(.patience))
 struct NVMLProbeTests {
     private func firstWord(_ answers: String) async throws -> NVMLWord {
         try await FeedFixture(FakeNVML(answers)).word("a word")

@@ -4,7 +4,7 @@ import Testing
 @testable import ProviderHandlers
 
 /// The sampler with both sources, each a real program.
-@Suite("GPU sampler with NVML", .timeLimit(.minutes(2)))
+@Suite("GPU sampler with NVML", .timeLimit(.patience))
 struct NVMLSamplerTests {
     private let log = RecordingLog()
 
