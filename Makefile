@@ -67,9 +67,9 @@ test-system: deb ## boot a machine with systemd, install the package, restart, u
 	$(release) --product provider-sandbox
 	scripts/test-system
 
-fuzz: ## fuzz everything that reads foreign bytes (RUNS= inputs each, 1000000 by default)
+fuzz: ## fuzz what reads foreign bytes (RUNS= inputs each, 1000000 by default; TARGET='models request': a part)
 	@scripts/install-dependencies
-	@scripts/fuzz $(RUNS)
+	@scripts/fuzz $(or $(RUNS),1000000) $(TARGET)
 
 bench: build ## measure against nginx alone, write docs/BENCHMARKS.md; ONLY='plain latency' ROUNDS=9: a part
 	@scripts/install-dependencies bench

@@ -1,25 +1,15 @@
 import Foundation
-import Glibc
 
 @testable import ProviderHandlers
 
-/// Documents that are parsed whole: nothing may trap, and what is accepted has to make sense.
-
-func fuzzNvidiaSMI(_ bytes: [UInt8]) {
-    do throws(GPUDocumentError) {
-        let sample = try GPUDocument.parse(bytes)
-        precondition(!sample.gpus.isEmpty)
-        for gpu in sample.gpus {
-            precondition(gpu.utilization.map { (0...100).contains($0) } ?? true)
-            precondition([gpu.memoryTotal, gpu.memoryUsed, gpu.memoryFree].allSatisfy { $0.map { $0 >= 0 } ?? true })
-        }
-    } catch {
-        precondition(isOneLine(error.words))
-    }
-}
+/// JSON that is parsed whole: nothing may trap, and what is accepted has to make sense.
 
 func fuzzModels(_ bytes: [UInt8]) {
-    _ = try? JSONDecoder().decode(ModelList.self, from: Data(bytes))
+    guard let list = try? JSONDecoder().decode(ModelList.self, from: Data(bytes)) else { return }
+    // As central is told of them, which takes integers only.
+    guard let models = json(JSONAnswer.encode(list.models)) as? [[String: Any]] else { preconditionFailure("no list") }
+    precondition(models.count == list.models.count)
+    precondition(models.allSatisfy { $0["id"] is String && isInteger($0["created"]) })
 }
 
 func fuzzTunnels(_ bytes: [UInt8]) {
@@ -27,45 +17,42 @@ func fuzzTunnels(_ bytes: [UInt8]) {
     precondition(url.hasPrefix("https://"))
 }
 
+/// Input: a byte that chooses the status, then the body, which stands in `Retry-After` too.
 func fuzzCentral(_ bytes: [UInt8]) {
-    let status = Int(bytes.first ?? 0) * 4
+    let statuses = [200, 204, 302, 401, 403, 429, 500, 503]
+    let status = statuses[Int(bytes.first ?? 0) % statuses.count]
     let body = Array(bytes.dropFirst())
     let head = HTTPResponseHead(
         status: status, headers: [HTTPHeader("Retry-After", String(decoding: body, as: UTF8.self))])
-    let verdict = HMACValidator.Verdict(HTTPResponse(head: head, body: body))
-    precondition(verdict != .valid || status == 200 && String(decoding: body, as: UTF8.self).contains("true"))
+    let said = (json(body) as? [String: Any])?["valid"] as? Bool
+    switch HMACValidator.Verdict(HTTPResponse(head: head, body: body)) {
+    // The other reader refuses more: a string that is no UTF-8, though nobody asks for it.
+    case .valid: precondition(status == 200 && said != false && String(decoding: body, as: UTF8.self).contains("true"))
+    case .invalid: precondition(said != true)
+    case .none(let cause):
+        precondition(isOneLine(cause))
+        // Only a 401 that is no verdict is about the key.
+        if said == nil { precondition(cause.contains("api_key") == (status == 401)) }
+        if status != 401 { precondition(!cause.contains("api_key")) }
+    }
     let pause = ReportDelivery.retryAfter(head)
     precondition(pause.map { (.zero ... .seconds(86_400)).contains($0) } ?? true)
 }
 
-/// Reads each input as a file in memory, through the whole loader.
-final class ConfigurationFuzzer: Sendable {
-    static let shared = ConfigurationFuzzer()
+// MARK: - What several look for
 
-    private let descriptor: CInt
-    private let path: String
-
-    private init() {
-        var name = Array("/dev/shm/configuration-XXXXXX".utf8CString)
-        descriptor = mkstemp(&name)
-        precondition(descriptor >= 0)
-        unlink(&name)
-        path = "/proc/self/fd/\(descriptor)"
-    }
-
-    func run(_ bytes: [UInt8]) {
-        ftruncate(descriptor, 0)
-        precondition(pwrite(descriptor, bytes, bytes.count, 0) == bytes.count)
-        do throws(ConfigurationError) {
-            let configuration = try Configuration.load(path: path, environment: [:]).configuration
-            precondition(configuration.server.maxInFlight > 0)
-            precondition(configuration.ollama.idleTimeout > .zero)
-        } catch {
-            precondition(isOneLine(error.description))
-        }
-    }
+func isOneLine(_ text: String) -> Bool {
+    !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
 }
 
-private func isOneLine(_ text: String) -> Bool {
-    !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+/// What another reader than ours makes of it; nil for anything that is no JSON.
+func json(_ bytes: [UInt8]) -> Any? {
+    try? JSONSerialization.jsonObject(with: Data(bytes), options: [.fragmentsAllowed])
+}
+
+/// Whether a value of `json` is a whole number, or none at all.
+func isInteger(_ value: Any?) -> Bool {
+    guard let value, !(value is NSNull) else { return true }
+    guard let number = value as? NSNumber else { return false }
+    return number.stringValue == String(number.int64Value)
 }

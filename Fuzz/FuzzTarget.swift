@@ -5,7 +5,15 @@ import ProviderHandlers
 enum FuzzTarget: String, CaseIterable {
     /// nvidia-smi's output.
     case nvidiaSMI = "nvidia-smi"
+    /// What the child process says that reads NVML.
+    case nvml
+    /// The files of amdgpu in sysfs.
+    case amdgpu
     case configuration
+    /// The file that holds the API key alone.
+    case keyFile = "key-file"
+    /// nginx's file that names the engine.
+    case nginxUpstream = "nginx-upstream"
     /// The engine's answer: head, events, bodies, and where they break off.
     case engineAnswer = "engine-answer"
     /// The engine's list of models.
@@ -21,7 +29,11 @@ enum FuzzTarget: String, CaseIterable {
     func run(_ bytes: [UInt8]) {
         switch self {
         case .nvidiaSMI: fuzzNvidiaSMI(bytes)
+        case .nvml: fuzzNVML(bytes)
+        case .amdgpu: AMDGPUFuzzer.shared.run(bytes)
         case .configuration: ConfigurationFuzzer.shared.run(bytes)
+        case .keyFile: KeyFileFuzzer.shared.run(bytes)
+        case .nginxUpstream: fuzzNginxUpstream(bytes)
         case .engineAnswer: fuzzEngineAnswer(bytes)
         case .models: fuzzModels(bytes)
         case .central: fuzzCentral(bytes)

@@ -1,30 +1,54 @@
 import Foundation
 import Logging
+import Synchronization
 
 @testable import ProviderHandlers
 
-/// Sends requests of any shape through the pipeline, whose engine and central refuse connections.
+/// Sends requests of any shape through the pipeline to an engine and a central system that look at what reaches them.
 ///
-/// Input: lines for method, path, query, length, content type, accept, user agent and HMAC; the rest is the body.
+/// Input: three bytes that choose method, path and circumstances; lines for method, path, query, length, content type,
+/// accept, user agent and HMAC; the rest is the body.
 final class RequestFuzzer: Sendable {
     static let shared = RequestFuzzer()
 
-    private let pipeline: Pipeline
+    private static let maxBodyBytes = 80_000
+    private static let key = "0123456789abcdef"
+    private static let verdicts = [(200, #"{"valid":true}"#), (401, #"{"valid":false}"#), (200, "?"), (500, "")]
+
+    private let engine: WirePeer
+    private let central: WirePeer
+    private let verdict: Shared
+    /// One for each policy.
+    private let optional: Pipeline
+    private let required: Pipeline
+
+    private final class Shared: Sendable {
+        let number = Atomic(0)
+    }
 
     private init() {
+        signal(SIGPIPE, SIG_IGN)
+        let verdict = Shared()
+        self.verdict = verdict
+        engine = WirePeer { $0.startLine.hasPrefix("GET /v1/models ") ? (200, #"{"data":[]}"#) : (404, "{}") }
+        central = WirePeer { _ in Self.verdicts[verdict.number.load(ordering: .relaxed)] }
+        optional = Self.pipeline(.optional, engine: engine.url, central: central.url)
+        required = Self.pipeline(.required, engine: engine.url, central: central.url)
+    }
+
+    private static func pipeline(_ policy: Configuration.HMACPolicy, engine: String, central: String) -> Pipeline {
         var configuration = Configuration()
-        // Nothing listens there: port 1 is reserved.
-        configuration.ollama.url = "http://127.0.0.1:1"
-        configuration.provider.url = "http://127.0.0.1:1"
+        configuration.ollama.url = engine
+        configuration.provider.url = central
+        configuration.provider.apiKey = Secret(key)
+        configuration.provider.hmac = policy
         configuration.ngrok.url = "https://example"
-        configuration.server.maxBodyBytes = 1000
         let http = HTTPClient(proxied: false)
-        let logger = Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() }
-        let admission = Admission(limit: 1, perSample: 0) { (.idle, nil) }
-        pipeline = Pipeline(
-            maxBodyBytes: 1000, admission: admission,
+        let logger = Logger(label: "fuzz") { _ in LineCheck() }
+        return Pipeline(
+            maxBodyBytes: maxBodyBytes, admission: Admission(limit: 1, perSample: 0) { (.idle, nil) },
             hmac: HMACValidator(
-                central: CentralClient(http: http, provider: configuration.provider),
+                central: CentralClient(http: HTTPClient(proxied: false), provider: configuration.provider),
                 provider: configuration.provider, logger: logger),
             forwarder: CompletionForwarder(http: http, engine: configuration.ollama),
             health: HealthCheck(
@@ -37,21 +61,59 @@ final class RequestFuzzer: Sendable {
     }
 
     func run(_ bytes: [UInt8]) {
-        let parts = bytes.split(separator: 0x0A, maxSplits: 8, omittingEmptySubsequences: false)
-        func text(_ index: Int) -> String {
-            index < parts.count ? String(decoding: parts[index], as: UTF8.self) : ""
+        guard let input = RequestInput(bytes) else { return }
+        let client = MemoryClient(input.request, body: input.body[...])
+        verdict.number.store(input.verdict, ordering: .relaxed)
+        (input.isHMACRequired ? required : optional).handle(client)
+
+        let (atEngine, atCentral) = (engine.take().filter { !$0.startLine.hasPrefix("GET ") }, central.take())
+        precondition(atEngine.count <= 1 && atCentral.count <= 1, "more than one request")
+        if let seen = atCentral.first { checkCentral(seen, input.request) }
+        if let seen = atEngine.first {
+            input.checkEngine(seen, isAllowed: isAllowed(input, wasAsked: !atCentral.isEmpty))
         }
-        let paths = ["/v1/chat/completions", "/v1/completions", "/busy", text(1)]
-        var request = Request(
-            method: text(0).isEmpty ? "POST" : text(0), path: paths[Int(bytes.first ?? 0) % 4], query: text(2),
-            contentLength: nil, contentType: text(4), accept: text(5), userAgent: text(6), hmac: text(7))
-        request.setContentLength(text(3))
-        let client = MemoryClient(request, body: parts.count > 8 ? parts[8] : [])
-        pipeline.handle(client)
         // Whoever is still there gets one answer, in JSON.
         guard let head = client.head else { return }
         precondition(head.headers.first("Content-Type") == "application/json")
-        if request.method == "HEAD" { return precondition(client.answer.isEmpty) }
-        precondition((try? JSONSerialization.jsonObject(with: Data(client.answer))) != nil)
+        precondition(head.headers.first("Content-Length") != nil)
+        if input.request.method == "HEAD" { return precondition(client.answer.isEmpty) }
+        precondition(json(client.answer) != nil)
+        // The engine's answer is an empty object; any other has a reason of ours.
+        let isOurs = (json(client.answer) as? [String: Any])?.isEmpty == false
+        precondition(isOurs == atEngine.isEmpty)
+    }
+
+    private func isAllowed(_ input: RequestInput, wasAsked: Bool) -> Bool {
+        input.request.hmac.isEmpty ? !input.isHMACRequired : wasAsked && input.verdict == 0
+    }
+
+    private func checkCentral(_ seen: WirePeer.Seen, _ request: Request) {
+        precondition(seen.startLine == "POST /api/provider/validate_hmac HTTP/1.1")
+        precondition(
+            seen.fields == [
+                "host": [String(central.url.dropFirst("http://".count))], "content-type": ["application/json"],
+                "accept": ["application/json"], "authorization": ["Bearer " + Self.key],
+                "content-length": ["\(seen.body.count)"],
+            ])
+        // The HMAC to the byte, and nothing else.
+        precondition(json(seen.body) as? [String: String] == ["hmac": request.hmac])
+    }
+}
+
+/// Makes each line of the log as the worker does, in both forms, and looks at its shape.
+private struct LineCheck: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let line = LogLine(
+            level: event.level, message: event.message.description, fields: event.metadata ?? [:])
+        precondition(isOneLine(line.text(hasPriority: true)))
+        precondition(json(Array(line.json(at: LogTime()).utf8)) is [String: Any])
     }
 }

@@ -24,7 +24,8 @@ struct AMDGPU: Sendable {
         }
     }
 
-    private func sample() -> GPUSample? {
+    /// The same on the calling thread.
+    func sample() -> GPUSample? {
         let drm = root + "/class/drm"
         // Connectors are card0-DP-1.
         let cards = Self.entries(of: drm).compactMap { name in

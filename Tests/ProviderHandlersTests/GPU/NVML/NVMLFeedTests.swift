@@ -137,6 +137,21 @@ struct NVMLFeedTests {
         #expect(try await feed.word("a word") == .failure(reason))
     }
 
+    /// Below zero it would have counted as idle (found by `make fuzz TARGET=nvml`).
+    @Test("numbers that none can be are as good as none")
+    func impossible() {
+        let line =
+            #"{"sample":{"_0":{"origin":"NVML","gpus":["#
+            + #"{"index":0,"isMIG":true,"utilization":-7,"memoryTotal":-1,"memoryUsed":5,"migDevices":[{"memoryFree":-1}]},"#
+            + #"{"index":1,"isMIG":false,"utilization":101,"migDevices":[]}]}}}"#
+        #expect(
+            NVMLWord(line: line.utf8)
+                == .sample(
+                    GPUSample(
+                        gpus: [GPU(memoryUsed: 5, isMIG: true, migDevices: [MIGDevice()]), GPU(index: 1)],
+                        origin: .nvml)))
+    }
+
     @Test("one that cannot be started")
     func notStarted() async throws {
         let feed = FeedFixture(program: "/nonexistent/provider-fcgi", environment: [:])

@@ -1,0 +1,64 @@
+@testable import ProviderHandlers
+
+/// An input as a request, and what has to hold for what the engine sees of it.
+struct RequestInput {
+    var request: Request
+    var body: [UInt8]
+    /// Which of central's answers it meets.
+    let verdict: Int
+    let isHMACRequired: Bool
+
+    /// More than is read before the engine is asked (`RequestBody.smallLimit`).
+    private static let padding = [UInt8](repeating: 0x20, count: 70_000)
+
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count > 3 else { return nil }
+        let parts = bytes.dropFirst(3).split(separator: 0x0A, maxSplits: 8, omittingEmptySubsequences: false)
+        // As C reads the parameters.
+        func text(_ index: Int) -> String {
+            index < parts.count ? String(decoding: parts[index].prefix { $0 != 0 }, as: UTF8.self) : ""
+        }
+        let methods = ["POST", "GET", "HEAD", text(0)]
+        let paths = ["/v1/chat/completions", "/v1/completions", "/busy", "/health", text(1), "/v1/completions"]
+        request = Request(
+            method: methods[Int(bytes[0]) % methods.count], path: paths[Int(bytes[1]) % paths.count], query: text(2),
+            contentLength: nil, contentType: text(4), accept: text(5), userAgent: text(6), hmac: text(7))
+        body = parts.count > 8 ? Array(parts[8]) : []
+        isHMACRequired = bytes[2] & 1 == 1
+        verdict = Int(bytes[2] >> 1 & 0b11)
+        if bytes[2] >> 3 & 0b111 == 0b111 { body += Self.padding }
+        // One that is right, whatever the body.
+        request.setContentLength(text(3) == "=" ? "\(body.count)" : text(3))
+    }
+
+    func checkEngine(_ seen: WirePeer.Seen, isAllowed: Bool) {
+        precondition(isAllowed, "not let in")
+        precondition(request.method == "POST" && ["/v1/chat/completions", "/v1/completions"].contains(request.path))
+        let line = seen.startLine.split(separator: " ", omittingEmptySubsequences: false)
+        precondition(line.count == 3 && line[0] == "POST" && line[2] == "HTTP/1.1", "the start line")
+        let target = line[1].split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        precondition(target[0] == request.path, "another path")
+        if request.query.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x23 }) {
+            precondition(target.dropFirst().first ?? "" == request.query, "another query")
+        }
+        // The body is whole, and as long as it was said to be.
+        precondition(seen.body == body && request.contentLength ?? body.count == body.count && !request.isMalformed)
+        checkFields(seen)
+    }
+
+    private func checkFields(_ seen: WirePeer.Seen) {
+        let allowed = ["content-type": request.contentType, "accept": request.accept, "user-agent": request.userAgent]
+        for (name, values) in seen.fields {
+            precondition(values.count == 1, name)
+            switch name {
+            case "host", "content-length", "transfer-encoding": break
+            default: precondition(allowed[name] == values[0], name)
+            }
+        }
+        // What is clean arrives.
+        for (name, value) in allowed
+        where !value.isEmpty && value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
+            precondition(seen.fields[name] == [value], name)
+        }
+    }
+}
