@@ -29,31 +29,40 @@ final class KeyFileFuzzer: Sendable {
     private let configuration = MemoryFile()
     private let key = MemoryFile()
     private let environments: [[String: String]]
+    /// What is said of an empty file and of one without a key, wherever it is: nothing of what is in it.
+    private let problems: [(empty: String?, other: String?)]
 
     private init() {
         let credentials = ScratchDirectory()
         credentials.link("api_key", to: key.path)
         environments = [["PROVIDER_API_KEY_FILE": key.path], ["CREDENTIALS_DIRECTORY": credentials.path]]
+        problems = environments.map { [key, configuration] environment in
+            (
+                Self.load([], key, configuration, environment).problem,
+                Self.load([1], key, configuration, environment).problem
+            )
+        }
     }
 
     func run(_ bytes: [UInt8]) {
         let end = bytes.lastIndex { !" \t\r\n".utf8.contains($0) }.map { $0 + 1 } ?? 0
         let isKey = bytes[..<end].allSatisfy { (0x21...0x7E).contains($0) }
         for (index, environment) in environments.enumerated() {
-            let (key, problem) = load(bytes, environment)
+            let (key, problem) = Self.load(bytes, key, configuration, environment)
             if end == 0 && index == 1 {
                 // systemd's units hand over an empty credential where there is no key.
                 precondition(key == "")
             } else if end == 0 || !isKey {
-                // The same words whatever is in the file: nothing of it is shown.
-                precondition(key == nil && problem == load(end == 0 ? [] : [1], environment).problem)
+                precondition(key == nil && problem == (end == 0 ? problems[index].empty : problems[index].other))
             } else {
                 precondition(key.map { $0.utf8.elementsEqual(bytes[..<end]) } ?? false)
             }
         }
     }
 
-    private func load(_ bytes: [UInt8], _ environment: [String: String]) -> (key: String?, problem: String?) {
+    private static func load(
+        _ bytes: [UInt8], _ key: MemoryFile, _ configuration: MemoryFile, _ environment: [String: String]
+    ) -> (key: String?, problem: String?) {
         key.write(bytes)
         do throws(ConfigurationError) {
             let loaded = try Configuration.load(path: configuration.path, environment: environment)

@@ -88,8 +88,12 @@ private struct Input {
         guard let startLine = line() else { return nil }
         var fields: [String: [String]] = [:]
         while let line = line(), !line.isEmpty {
-            guard let colon = line.firstRange(of: ": ") else { preconditionFailure("no field: \(line)") }
-            fields[line[..<colon.lowerBound].lowercased(), default: []].append(String(line[colon.upperBound...]))
+            // By bytes: to Swift a blank with an accent upon it is none.
+            let name = line.utf8.prefix { $0 != 0x3A }
+            let value = line.utf8.dropFirst(name.count)
+            precondition(value.starts(with: ": ".utf8), "no field: \(line)")
+            fields[String(decoding: name, as: UTF8.self).lowercased(), default: []]
+                .append(String(decoding: value.dropFirst(2), as: UTF8.self))
         }
         let lengths = fields["content-length"] ?? []
         let codings = fields["transfer-encoding"] ?? []

@@ -17,14 +17,18 @@ final class FaultyPeers: Sendable {
         case error = "central answers 500"
         case reset = "central resets"
         case garbage = "central answers garbage"
+        case hang = "central hangs"
     }
 
     private let ledger: Ledger
+    private let book: EngineBook
+    private let holding = Holding()
     private let due = Mutex<[Fault]>([])
     private let centralDue = Mutex<[CentralFault]>([])
 
-    init(_ ledger: Ledger) {
+    init(_ ledger: Ledger, _ book: EngineBook) {
         self.ledger = ledger
+        self.book = book
     }
 
     /// Has the next completions meet this.
@@ -44,13 +48,24 @@ final class FaultyPeers: Sendable {
         centralDue.withLock { $0 = [] }
     }
 
+    // MARK: Holding
+
+    /// Has requests whose HMAC is `hold-ID` wait, first for central and then for the engine.
+    func hold() { holding.begin() }
+    func letCentralAnswer() { holding.letCentralAnswer() }
+    func letEngineAnswer() { holding.letEngineAnswer() }
+    var heldByCentral: Int { holding.atCentral }
+    var heldByEngine: Int { holding.atEngine }
+
     // MARK: Central
 
-    /// HMACs are `good-ID` or `bad-ID`.
+    /// HMACs are `good-ID`, `hold-ID` or `bad-ID`.
     func central(_ request: ScriptedRequest) throws {
         let body = try request.bodyText()
-        let isGood = body.contains("\"good-")
         let id = body.split(separator: "-").last.map { String($0.prefix { $0.isNumber || $0 == "." }) } ?? ""
+        let isHeld = body.contains("\"hold-")
+        if isHeld { holding.waitAtCentral(id) }
+        let isGood = isHeld || body.contains("\"good-")
         if let fault = centralDue.withLock({ $0.popLast() }) {
             ledger.hurt(byCentral: id)
             switch fault {
@@ -59,6 +74,7 @@ final class FaultyPeers: Sendable {
             case .garbage:
                 try request.connection.send("\u{1}\u{2}no HTTP\r\n\r\n")
                 return request.closeAfterwards()
+            case .hang: return try request.connection.waitForHangUp()
             }
         }
         try isGood ? request.answer(200, #"{"valid":true}"#) : request.answer(401, #"{"valid":false,"error":"bad"}"#)
@@ -75,8 +91,13 @@ final class FaultyPeers: Sendable {
         let parts = try request.bodyText().prefix(100).split(separator: " ")
         guard parts.count >= 3, let size = Int(parts[1]) else { return try request.answer(400, "{}") }
         let (kind, id) = (parts[0], String(parts[2]))
+        book.arrive(id)
+        if kind == "hold" { return try heldStream(request, id) }
         let fault = due.withLock { $0.popLast() }
         if fault != nil { ledger.hurt(byEngine: id) }
+        // Whatever does not come to its end has been closed, by us or under us.
+        var isWhole = false
+        defer { if !isWhole { book.close(id) } }
         switch fault {
         case .hang:
             return try request.connection.waitForHangUp()
@@ -90,6 +111,14 @@ final class FaultyPeers: Sendable {
         case "unknown": try request.answer(404, #"{"error":{"message":"model not found","code":null}}"#)
         default: try answer(request, bytes: size, id, fault)
         }
+        isWhole = fault == nil
+    }
+
+    private func heldStream(_ request: ScriptedRequest, _ id: String) throws {
+        try request.startStream()
+        try holding.waitAtEngine(id) { try request.event("0") }
+        try request.event("[DONE]")
+        try request.endStream()
     }
 
     private func stream(_ request: ScriptedRequest, tokens: Int, _ fault: Fault?) throws {

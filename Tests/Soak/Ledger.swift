@@ -16,7 +16,9 @@ final class Ledger: Sendable {
 
     /// Something that goes wrong for everybody for a while.
     enum Trouble: Hashable {
-        case engine, central, gpu
+        case engine, central, gpu, nginx, worker
+        /// The peers did not get to run, as on a machine whose disk or processors are taken by others.
+        case standstill
     }
 
     private struct State {
@@ -81,6 +83,16 @@ final class Ledger: Sendable {
             } else {
                 state.reasons["\(ending.rawValue): \(reason)", default: 0] += 1
             }
+        }
+    }
+
+    /// The share of all that was served or left by its client, of what was refused for the GPU, and of the rest, in percent.
+    var shares: (done: Int, gpu: Int, places: Int) {
+        state.withLock { state in
+            let total = max(1, state.endings.values.reduce(0, +))
+            func sum(_ words: String) -> Int { state.reasons.filter { $0.key.contains(words) }.values.reduce(0, +) }
+            let done = (state.endings[.served] ?? 0) + (state.endings[.cancelled] ?? 0)
+            return (done * 100 / total, sum(" gpu_") * 100 / total, sum("too_many") * 100 / total)
         }
     }
 

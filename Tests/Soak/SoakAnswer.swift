@@ -27,6 +27,10 @@ struct SoakAnswer {
         for request: SoakRequest, since started: ContinuousClock.Instant, _ ledger: Ledger
     ) -> (Ledger.Ending, String) {
         if isServed(request) { return (.served, "\(request.kind)") }
+        // Killed, it cannot say so (docs/RELIABILITY.md): what is missing is the stream's end.
+        if status == 200 && isStream && ledger.had(.worker, since: started) && !text.contains("[DONE]") {
+            return (.cut, "without an end, the worker being killed")
+        }
         guard let code else { return (.unexplained, "\(status) \(text.prefix(200))") }
         let isExplained = isExplained(code, request, since: started, ledger)
         let ending: Ledger.Ending = isStream ? .cut : .refused
@@ -39,7 +43,8 @@ struct SoakAnswer {
         case .short, .largeBody: status == 200 && isJSON(300, request)
         case .largeAnswer: status == 200 && isJSON(10_000_000, request)
         case .stream: status == 200 && text == Self.stream(5)
-        case .longStream, .leavesLate, .leavesEarly: status == 200 && text == Self.stream(200)
+        case .longStream: status == 200 && text == Self.stream(200)
+        case .leavesLate, .leavesEarly: status == 200 && text == Self.stream(SoakRequest.endless)
         case .unknownModel: status == 404 && text.contains("model not found")
         // Busy is an answer as well; 503 when engine or GPU have trouble, and it says so.
         case .busy: status == 200 && text.hasPrefix(#"{"busy":"#)
@@ -66,9 +71,12 @@ struct SoakAnswer {
         // There are more clients than places.
         case (503, "too_many_requests_in_flight"): true
         case (503, "gpu_busy"), (503, "gpu_unknown"): ledger.had(.gpu, since: started)
+        case (503, "worker_unavailable"): ledger.had(.worker, since: started)
         case (503, "hmac_unavailable"): ledger.isCentralToBlame(for: request.id, since: started)
-        case (502, "engine_unreachable"), (504, "engine_timeout"), (200, "engine_unreachable"), (200, "engine_timeout"):
+        case (502, "engine_unreachable"), (200, "engine_unreachable"):
             ledger.isEngineToBlame(for: request.id, since: started)
+        case (504, "engine_timeout"), (200, "engine_timeout"):
+            ledger.isEngineToBlame(for: request.id, since: started) || ledger.had(.standstill, since: started)
         default: false
         }
     }

@@ -15,13 +15,15 @@ struct SoakClient {
 
     private let port: Int
     private let ledger: Ledger
+    private let book: EngineBook
     private let number: Int
     private var random: SeededRandom
     private var count = 0
 
-    init(port: Int, ledger: Ledger, number: Int, seed: UInt64) {
+    init(port: Int, ledger: Ledger, book: EngineBook, number: Int, seed: UInt64) {
         self.port = port
         self.ledger = ledger
+        self.book = book
         self.number = number
         random = SeededRandom(seed: seed, stream: UInt64(number))
     }
@@ -35,6 +37,7 @@ struct SoakClient {
         let request = SoakRequest(kind, id: "\(number).\(count)", patience: patience)
         let started = ContinuousClock.now
         let (ending, reason) = request.run(port: port, ledger)
+        if ending == .cancelled { book.leave(request.id) }
         let time = ContinuousClock.now - started
         ledger.note(ending, ending == .unexplained ? "\(kind) \(request.id), \(time): \(reason)" : reason)
         // Thinks; a client that does not would only be refused.
@@ -48,6 +51,8 @@ struct SoakRequest {
     let id: String
     /// Tokens after which a client that leaves does.
     private let patience: Int
+    /// Tokens of a stream that nobody wants to the end: 10 s at least.
+    static let endless = 5000
 
     init(_ kind: SoakClient.Kind, id: String, patience: Int) {
         self.kind = kind
@@ -59,7 +64,9 @@ struct SoakRequest {
         switch kind {
         case .short, .badHMAC: "json 300 \(id)"
         case .stream: "stream 5 \(id)"
-        case .longStream, .leavesEarly, .leavesLate: "stream 200 \(id)"
+        case .longStream: "stream 200 \(id)"
+        // So long that it ends only by being stopped.
+        case .leavesEarly, .leavesLate: "stream \(Self.endless) \(id)"
         case .unknownModel: "unknown 0 \(id)"
         case .largeBody: "json 300 \(id) " + String(repeating: "x", count: 2_000_000)
         case .tooLargeBody: "json 300 \(id) " + String(repeating: "x", count: 5_000_000)
@@ -84,7 +91,7 @@ struct SoakRequest {
             }
             return try judge(probe, since: started, ledger)
         } catch {
-            return (.unexplained, "\(error)")
+            return ledger.had(.nginx, since: started) ? (.cut, "nginx is away") : (.unexplained, "\(error)")
         }
     }
 
@@ -104,8 +111,10 @@ struct SoakRequest {
                 }
             }
         } catch {
-            let isExplained = ledger.isEngineToBlame(for: id, since: started)
-            return (isExplained ? .cut : .unexplained, "broken off after \(text.count) bytes")
+            let isExplained =
+                ledger.isEngineToBlame(for: id, since: started) || ledger.had(.nginx, since: started)
+                || ledger.had(.worker, since: started)
+            return isExplained ? (.cut, "broken off") : (.unexplained, "broken off after \(text.count) bytes")
         }
         let answer = SoakAnswer(response, String(decoding: text, as: UTF8.self))
         return answer.judged(for: self, since: started, ledger)

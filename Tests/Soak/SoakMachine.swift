@@ -1,22 +1,28 @@
 import Foundation
+import Synchronization
 import TestSupport
 
 /// A provider's machine: nginx, two workers on one socket as systemd has them, a GPU, and peers that can be made to fail.
 final class SoakMachine: Sendable {
     let nginx: NginxServer
-    let workers: [ChildProcess]
     let peers: FaultyPeers
     let engine: ScriptedServer
     let central: ScriptedServer
     let gpu: FakeNvidiaSMI
+    private let configuration: String
     private let directory: TemporaryDirectory
     private let listener: UnixListener
+    private let running = Mutex<[ChildProcess]>([])
+    /// What was wrong with how those ended that were restarted, and the logs of all of them.
+    private let ended = Mutex<[String]>([])
+    private let oldLogs = Mutex<[String]>([])
 
     /// Completions that each worker runs at once: fewer than there are clients.
     static let places = 6
+    static let workerCount = 2
 
-    init(_ ledger: Ledger) async throws {
-        let peers = FaultyPeers(ledger)
+    init(_ ledger: Ledger, _ book: EngineBook) async throws {
+        let peers = FaultyPeers(ledger, book)
         self.peers = peers
         engine = try ScriptedServer { try peers.engine($0) }
         central = try ScriptedServer { try peers.central($0) }
@@ -24,50 +30,116 @@ final class SoakMachine: Sendable {
         directory = try TemporaryDirectory()
         listener = try UnixListener(directory.path + "/fcgi.sock")
         nginx = try await NginxServer(workerSocket: listener.path)
-        let configuration = try directory.write(
+        // nvidia-smi alone: a GPU of the machine's own must not decide.
+        configuration = try directory.write(
             """
             server: {max_in_flight: \(Self.places), max_body_bytes: 4000000}
             ollama: {url: "\(engine.url)", first_byte_timeout: 6, idle_timeout: 6}
             provider: {url: "\(central.url)", api_key: key, hmac: required}
             ngrok: {url: "https://example.ngrok-free.app"}
-            gpu: {sample_interval: 0.2}
+            gpu: {source: nvidia-smi, sample_interval: 0.2}
             """, to: "config.yaml", mode: 0o600)
-        workers = try (0..<2).map { [listener, gpu] _ in
-            try ChildProcess(
-                try BuiltProduct.path("provider-fcgi"), ["--config", configuration], environment: gpu.environment,
-                standardInput: listener.descriptor)
-        }
-        for worker in workers {
-            try await eventually("a worker is ready") {
-                if let ended = worker.ended { throw NeverHappened(description: "\(ended): \(worker.standardError)") }
-                return worker.standardError.contains("ready: listening on")
+        try await onThread { [self] in
+            for _ in 0..<Self.workerCount {
+                let worker = try startWorker()
+                running.withLock { $0.append(worker) }
             }
         }
     }
 
+    // MARK: Processes
+
+    /// The first runs all the time; the last is the one that is restarted.
+    var workers: [ChildProcess] { running.withLock { $0 } }
+
+    /// What went wrong with those that were restarted.
+    var problems: [String] { ended.withLock { $0 } }
+
+    /// Lines of all workers' logs about requests that took 5 s and more, for whoever looks into a problem.
+    var slowRequests: [String] {
+        let logs = oldLogs.withLock { $0 } + workers.map(\.standardError)
+        return logs.flatMap { $0.split(separator: "\n") }.map(String.init).filter { line in
+            let time = line.split(separator: " ").first { $0.hasPrefix("ms=") }
+            return time.flatMap { Int($0.dropFirst(3)) }.map { $0 >= 5000 } ?? false
+        }
+    }
+
+    /// Ends the last worker with a signal and starts another in its place, when it has ended, as systemd does; blocks.
+    func restartWorker(by signal: CInt) throws {
+        guard let old = workers.last else { return }
+        old.send(signal: signal)
+        func log() -> String { ":\n" + old.standardError.suffix(5000) }
+        try waitUntil("a worker has ended", detail: log) { old.ended != nil }
+        let exit = old.ended
+        if exit != (signal == SIGKILL ? .signal(SIGKILL) : .status(0)) {
+            let words = "a worker that was sent signal \(signal) ended: \(exit.map { "\($0)" } ?? "")"
+            ended.withLock { $0.append("\(words)\n\(old.standardError.suffix(5000))") }
+        }
+        oldLogs.withLock { $0.append(old.standardError) }
+        let new = try startWorker()
+        running.withLock { $0[$0.count - 1] = new }
+    }
+
+    /// Stops nginx at once and starts it again; blocks.
+    func restartNginx(after pause: UInt32) throws {
+        try nginx.stopAndWait()
+        usleep(pause)
+        let isOver = DispatchSemaphore(value: 0)
+        let failure = Mutex<(any Error)?>(nil)
+        Task { [nginx] in
+            do { try await nginx.start() } catch { failure.withLock { $0 = error } }
+            isOver.signal()
+        }
+        isOver.wait()
+        if let error = failure.withLock({ $0 }) { throw error }
+    }
+
+    /// Blocks until it is ready.
+    private func startWorker() throws -> ChildProcess {
+        let worker = try ChildProcess(
+            try BuiltProduct.path("provider-fcgi"), ["--config", configuration], environment: gpu.environment,
+            standardInput: listener.descriptor)
+        try waitUntil("a worker is ready") {
+            if let ended = worker.ended { throw NeverHappened(description: "\(ended): \(worker.standardError)") }
+            return worker.standardError.contains("ready: listening on")
+        }
+        return worker
+    }
+
     // MARK: What the workers hold
 
-    var vitals: [Vitals] { workers.map { Vitals(of: $0.pid) } }
-
-    var residentKiB: [Int] { workers.map { Vitals.kibibytes("VmRSS", of: $0.pid) ?? 0 } }
-
-    /// Waits until nobody is served any more and no child runs, and tells what is held then.
-    func rest() throws -> (vitals: [Vitals], residentKiB: [Int]) {
-        try waitUntil("a completion is served again") {
-            let answer = try HTTPProbe.fetch(
-                port: nginx.port, "POST", "/v1/completions", headers: ["X-Inferoute-HMAC: good-0"], body: "json 300 0 ")
-            return answer.status == 200
-        }
-        var best = vitals
-        // nvidia-smi runs now and then: the least of what is seen counts.
+    /// Waits until nobody is served any more, every place is free and no child runs, and tells what is held then.
+    func rest() throws -> [Holdings] {
+        try PlaceCheck(self).run()
+        var best = workers.map { Holdings(of: $0) }
+        var looks = 0
+        // nvidia-smi runs now and then, and the last answers may still be on their way: the least of what is seen counts.
         try waitUntil("no child is left") {
-            for (index, now) in vitals.enumerated() {
-                best[index].threads = min(best[index].threads, now.threads)
-                best[index].descriptors = min(best[index].descriptors, now.descriptors)
-                best[index].children = min(best[index].children, now.children)
-            }
-            return best.allSatisfy { $0.children == 0 }
+            for (index, worker) in workers.enumerated() { best[index].take(Holdings(of: worker)) }
+            looks += 1
+            return looks >= 100 && best.allSatisfy { $0.vitals.children == 0 }
         }
-        return (best, residentKiB)
+        return best
+    }
+}
+
+/// What a worker holds of its machine.
+struct Holdings {
+    let pid: pid_t
+    private(set) var vitals: Vitals
+    private(set) var residentKiB: Int
+
+    init(of worker: ChildProcess) {
+        pid = worker.pid
+        vitals = Vitals(of: worker.pid)
+        residentKiB = Vitals.kibibytes("VmRSS", of: worker.pid) ?? 0
+    }
+
+    /// Keeps the lesser of each.
+    mutating func take(_ other: Holdings) {
+        vitals.threads = min(vitals.threads, other.vitals.threads)
+        vitals.descriptors = min(vitals.descriptors, other.vitals.descriptors)
+        vitals.children = min(vitals.children, other.vitals.children)
+        residentKiB = min(residentKiB, other.residentKiB)
     }
 }
