@@ -3,6 +3,9 @@
 release = swift build -c release --static-swift-stdlib
 # Also for an ordinary user, whose PATH may lack the place of nginx.
 export PATH := $(PATH):/usr/sbin:/sbin
+# Tests at once. Without a limit Swift Testing starts all of them together, hundreds of servers on a few processors, and those
+# that wait for something wait for each other.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 12
 
 .PHONY: help run build deb test reliability soak test-asan test-tsan test-e2e test-containers test-fleet test-system fuzz \
 	bench bench-gpu lint format check-binaries clean
