@@ -36,9 +36,16 @@ struct ProviderSoak: AsyncParsableCommand {
         let book = EngineBook(ledger)
         let machine = try await SoakMachine(ledger, book)
         var rests: [[Holdings]] = []
-        for part in Part.allCases {
-            try await load(machine, ledger, book, part)
-            rests.append(try await onThread { try machine.rest() })
+        do {
+            for part in Part.allCases {
+                try await load(machine, ledger, book, part)
+                rests.append(try await onThread { try machine.rest() })
+            }
+        } catch {
+            print(ledger.summary)
+            // Threads that wait for what never happened keep hold of it.
+            machine.kill()
+            throw error
         }
         print(ledger.summary)
         let (shares, abandoned) = (ledger.shares, book.abandoned)

@@ -64,6 +64,12 @@ final class SoakMachine: Sendable {
         }
     }
 
+    /// Ends all that runs, at once.
+    func kill() {
+        for worker in workers { worker.send(signal: SIGKILL) }
+        if let nginx = nginx.pid { Glibc.kill(nginx, SIGTERM) }
+    }
+
     /// Ends the last worker with a signal and starts another in its place, when it has ended, as systemd does; blocks.
     func restartWorker(by signal: CInt) throws {
         guard let old = workers.last else { return }
