@@ -34,9 +34,9 @@ struct RequestInput {
     func checkEngine(_ seen: WirePeer.Seen, isAllowed: Bool) {
         precondition(isAllowed, "not let in")
         precondition(request.method == "POST" && ["/v1/chat/completions", "/v1/completions"].contains(request.path))
-        let line = seen.startLine.split(separator: " ", omittingEmptySubsequences: false)
+        let line = Self.split(seen.startLine[...], at: " ")
         precondition(line.count == 3 && line[0] == "POST" && line[2] == "HTTP/1.1", "the start line")
-        let target = line[1].split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let target = Self.split(line[1], at: "?", maxSplits: 1)
         precondition(target[0] == request.path, "another path")
         if request.query.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x23 }) {
             precondition(target.dropFirst().first ?? "" == request.query, "another query")
@@ -47,6 +47,14 @@ struct RequestInput {
         let isBeginning = seen.body.count == request.contentLength && body.starts(with: seen.body)
         precondition((isSame || isBeginning && seen.body.count > RequestBody.smallLimit) && !request.isMalformed)
         checkFields(seen)
+    }
+
+    /// By bytes: to Swift a blank with an accent upon it is none.
+    private static func split(
+        _ text: Substring, at separator: Unicode.Scalar, maxSplits: Int = .max
+    ) -> [Substring] {
+        text.utf8.split(separator: UInt8(ascii: separator), maxSplits: maxSplits, omittingEmptySubsequences: false)
+            .map(Substring.init)
     }
 
     private func checkFields(_ seen: WirePeer.Seen) {
