@@ -24,6 +24,10 @@ final class WirePeer: Sendable {
         self.descriptor = descriptor
         url = "http://127.0.0.1:\(port)"
         Thread.detachNewThread { [self] in
+            // libFuzzer's alarm would interrupt accept and recv; the threads started here inherit that.
+            var all = sigset_t()
+            sigfillset(&all)
+            pthread_sigmask(SIG_BLOCK, &all, nil)
             while case let connection = accept(descriptor, nil, nil), connection >= 0 {
                 Thread.detachNewThread { [self] in
                     serve(connection)
