@@ -33,12 +33,13 @@ struct Watchdog {
     /// - Returns: when to look again.
     mutating func look(_ threads: WorkerThreads, _ sampler: GPUSampler, _ logger: Logger) -> Duration {
         let isCalm = threads.adjust()
-        if isWatched { judge(threads, sampler, logger) }
-        return isCalm && stuck == nil ? calmInterval : interval
+        let accepting = threads.accepting
+        if isWatched { judge(accepting, sampler, logger) }
+        return isCalm && !accepting.isWaiting && stuck == nil ? calmInterval : interval
     }
 
-    private mutating func judge(_ threads: WorkerThreads, _ sampler: GPUSampler, _ logger: Logger) {
-        let found = liveness.look(at: .now, threads.accepting, sampler.progress)
+    private mutating func judge(_ accepting: Liveness.Accepting, _ sampler: GPUSampler, _ logger: Logger) {
+        let found = liveness.look(at: .now, accepting, sampler.progress)
         if let found, stuck == nil {
             logger.critical("no more pings for the watchdog, which will end this process: \(found)")
         } else if found == nil, stuck != nil {

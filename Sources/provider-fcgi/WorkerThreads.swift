@@ -51,14 +51,13 @@ final class WorkerThreads: Sendable {
     /// - Returns: whether nothing has been accepted since the last call and nothing is left to adjust.
     func adjust() -> Bool {
         if DescriptorReserve.isSpent { DescriptorReserve.fill(besides: state.withLock { $0.threads.count }) }
-        let isWaiting = listener.hasWaiting
         let (needsThread, isCalm) = state.withLock { state in
             state.surplus = max(0, state.leastIdle - Self.maxIdle)
             state.leastIdle = state.idle
             if state.surplus > 0 { wakeAll(state) }
             let isCalm = state.accepted == state.acceptedBefore && state.idle > 0 && state.idle <= Self.maxIdle
             state.acceptedBefore = state.accepted
-            return (state.needsThread, isCalm && !isWaiting && !DescriptorReserve.isSpent)
+            return (state.needsThread, isCalm && !DescriptorReserve.isSpent)
         }
         if needsThread { _ = spawn() }
         return isCalm
