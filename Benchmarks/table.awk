@@ -101,8 +101,8 @@ END {
                 middle("hmac", "validated") - middle("hmac", "without"), middle("hmac", "trip")))
     if (rounds["ready", "worker"])
         single("ready after exec, no GPU", "at most 50 ms", sprintf("%.1f ms", middle("ready", "worker")))
-    if (rounds["idle-memory-1", "worker"]) {
-        single("idle memory", "at most 12 MiB", sprintf("%.1f MiB", found["idle-memory-1", "worker", 1] / 1024))
+    if (rounds["idle-memory", "worker"]) {
+        single("idle memory", "at most 12 MiB", sprintf("%.1f MiB", found["idle-memory", "worker", 1] / 1024))
         single("context switches a second when idle, a look for a GPU each second", "the sampler's",
             found["idle-switches-1", "worker", 1])
         single("the same, a look every 300 s", "at most 2", found["idle-switches-300", "worker", 1])
