@@ -30,10 +30,8 @@ import Testing
         let needed = OthersEnvironment.needed.merging(program.environment) { $1 }
         let central = try ScriptedServer { try $0.answer(200, "") }
         let engine = try ScriptedServer { try $0.answer(404, "") }
-        let reporter = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"),
-            environment: Deployment.environment(engine: engine, central: central, gpu: nil)
-                .merging(needed) { $1 }.merging(Self.secret) { $1 })
+        let reporter = try Deployment.reporter(
+            engine: engine, central: central, settings: needed.merging(Self.secret) { $1 })
         #expect(try await reporter.waitForExit() == .status(0))
         #expect(OthersEnvironment.parse(program.written("environment")) == needed)
     }

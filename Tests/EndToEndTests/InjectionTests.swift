@@ -104,9 +104,8 @@ import Testing
         }
         let machine = try ScriptedServer(engine)
         let settings = ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": machine.url, "PROVIDER_LOG_LEVEL": "trace"]
-        let reporter = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"), ["--every", "1"],
-            environment: Deployment.environment(engine: machine, central: central, gpu: nil).merging(settings) { $1 })
+        let reporter = try Deployment.reporter(
+            ["--every", "1"], engine: machine, central: central, settings: settings)
         // On a machine with much to do the tunnel's agent may be too slow for one report.
         try await eventually("a report with the tunnel") { seen.text.contains("https://") }
         reporter.terminate()

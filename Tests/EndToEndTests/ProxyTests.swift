@@ -22,9 +22,8 @@ import Testing
             })
         let status = try await onThread { try deployment.complete(headers: Self.hmac).status }
         #expect(status == 401)
-        let environment = Deployment.environment(engine: deployment.engine, central: deployment.central, gpu: nil)
-        let reporter = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"), environment: environment.merging(settings) { $1 })
+        let reporter = try Deployment.reporter(
+            engine: deployment.engine, central: deployment.central, settings: settings)
         #expect(try await reporter.waitForExit() == .status(0))
         #expect(
             deployment.central.requests == [
@@ -62,9 +61,8 @@ import Testing
         let deployment = try await Deployment(settings: settings)
         let status = try await onThread { try deployment.complete(headers: Self.hmac).status }
         #expect(status == 503)
-        let environment = Deployment.environment(engine: deployment.engine, central: deployment.central, gpu: nil)
-        let reporter = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"), environment: environment.merging(settings) { $1 })
+        let reporter = try Deployment.reporter(
+            engine: deployment.engine, central: deployment.central, settings: settings)
         // It would try again for a minute.
         try await eventually("the reporter has tried") { reporter.standardError.contains("attempt 1: ") }
         #expect(deployment.worker.standardError.contains("HMAC cannot be validated: "))

@@ -147,9 +147,7 @@ import Testing
             "PROVIDER_LOG_LEVEL": "trace", "PROVIDER_LOG_FORMAT": format, "PROVIDER_NGROK_URL": "",
             "PROVIDER_NGROK_API": other.url,
         ]
-        let reporter = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"),
-            environment: Deployment.environment(engine: other, central: central, gpu: nil).merging(settings) { $1 })
+        let reporter = try Deployment.reporter(engine: other, central: central, settings: settings)
         // It would try again for a minute.
         try await eventually("it has said how that went") {
             reporter.standardError.contains("attempt") || reporter.standardError.contains("report refused")

@@ -77,12 +77,7 @@ extension Fault {
             let running = Outcome(probes.map(Sighting.of), hasReachedEngine: true, recovery: "")
             try waitUntil("the worker has ended") { worker.ended != nil }
             #expect([.signal(SIGILL), .signal(SIGTRAP), .signal(SIGABRT)].contains(worker.ended))
-            let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start() }
-            try rig.deployment.startWorker()
-            let later = Outcome(waiting.map(Sighting.of), hasReachedEngine: true, recovery: "")
-            return Outcome(
-                client: "running: \(running.client); meanwhile: nothing, later \(later.client)", lost: running.lost,
-                recovery: "with its next start")
+            return try startAgain(rig, after: running)
         }
     }
 }

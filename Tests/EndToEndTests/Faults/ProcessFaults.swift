@@ -56,13 +56,18 @@ extension Fault {
             rig.deployment.worker.send(signal: SIGKILL)
             for _ in streams { try held.gone.wait() }
             let running = Outcome(streams.map { $0() }, hasReachedEngine: true, recovery: "")
-            let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start() }
-            try rig.deployment.startWorker()
-            let served = Outcome(waiting.map(Sighting.of), hasReachedEngine: true, recovery: "")
-            return Outcome(
-                client: "running: \(running.client); meanwhile: nothing, later \(served.client)", lost: running.lost,
-                recovery: "with its next start")
+            return try startAgain(rig, after: running)
         }
+    }
+
+    /// What came of a worker that has ended: a crowd comes while there is none, and another is started.
+    static func startAgain(_ rig: FaultRig, after running: Outcome) throws -> Outcome {
+        let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start() }
+        try rig.deployment.startWorker()
+        let later = Outcome(waiting.map(Sighting.of), hasReachedEngine: true, recovery: "")
+        return Outcome(
+            client: "running: \(running.client); meanwhile: nothing, later \(later.client)", lost: running.lost,
+            recovery: "with its next start")
     }
 
     private static let workerIsStopped = Fault(.processes, "the worker is stopped and goes on (SIGSTOP, SIGCONT)") {
