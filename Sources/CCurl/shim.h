@@ -37,6 +37,10 @@ static inline CURLcode ccurl_getinfo_time(CURL *easy, CURLINFO info, curl_off_t 
     return curl_easy_getinfo(easy, info, value);
 }
 
+static inline CURLcode ccurl_getinfo_long(CURL *easy, CURLINFO info, long *value) {
+    return curl_easy_getinfo(easy, info, value);
+}
+
 static inline CURLMcode ccurl_multi_setopt_long(CURLM *multi, CURLMoption option, long value) {
     return curl_multi_setopt(multi, option, value);
 }

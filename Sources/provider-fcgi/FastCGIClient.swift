@@ -46,6 +46,7 @@ import ProviderHandlers
             query: parameter("QUERY_STRING"),
             id: requestID(),
             contentType: parameter("CONTENT_TYPE"),
+            contentEncoding: parameters("HTTP_CONTENT_ENCODING").joined(separator: ", "),
             accept: parameter("HTTP_ACCEPT"),
             userAgent: parameter("HTTP_USER_AGENT"),
             hmac: parameters(hmacParameter).joined(separator: ", "))

@@ -2,10 +2,11 @@
 enum HeaderName {
     static let expectation = "a header name of letters, digits and hyphens without another meaning"
 
-    /// Headers that mean something already: the engine is sent three of them, and the HMAC must never reach it; the
-    /// others belong to the connection or to the body.
+    /// Headers that mean something already. The engine is sent some of them, and the HMAC must never reach it; the others
+    /// belong to the connection or to the body.
     private static let reserved: Set<String> = [
-        "accept", "content-type", "user-agent", "connection", "content-length", "host", "transfer-encoding",
+        "accept", "accept-encoding", "content-type", "content-encoding", "user-agent", "connection", "content-length",
+        "host", "transfer-encoding",
     ]
 
     /// Whether a client can send the HMAC in it.

@@ -38,9 +38,13 @@ public struct CompletionForwarder: Sendable {
     }
 
     /// What goes on to the engine. Authorization, cookies and the HMAC are between the client and us.
+    ///
+    /// A response in a coding could not be read here: without the field any coding is acceptable (RFC 9110, 12.5.3).
     private func headers(of request: Request) -> [HTTPHeader] {
         [
             HTTPHeader("Content-Type", request.contentType),
+            HTTPHeader("Content-Encoding", request.contentEncoding),
+            HTTPHeader("Accept-Encoding", "identity"),
             HTTPHeader("Accept", request.accept),
             HTTPHeader("User-Agent", request.userAgent),
         ]

@@ -1,4 +1,4 @@
-/// Which header fields of an engine's answer go on to the client.
+/// What the header of an engine's response means to us, and which of its fields go on to the client.
 enum EndToEndHeaders {
     /// Fields that mean one connection only (RFC 9110, 7.6.1), the length, which is ours to say, and `Status`, by which
     /// FastCGI names the status.
@@ -8,30 +8,51 @@ enum EndToEndHeaders {
     ]
 
     static func filtered(_ head: HTTPResponseHead) -> HTTPResponseHead {
-        let named = head.headers.filter { $0.name.equalsIgnoringCase("Connection") }
-            .flatMap { $0.value.split(separator: ",") }
-            .map { String($0.filter { $0 != " " }) }
+        let named = elements(of: "Connection", head)
         return HTTPResponseHead(
             status: head.status,
             headers: head.headers.filter { header in
                 let name = header.name.lowercased()
                 return !dropped.contains(name)
-                    && !named.contains { $0.equalsIgnoringCase(name) }
+                    && !named.contains(name)
                     // nginx obeys these (X-Accel-Redirect serves any internal location); they are not the engine's
                     // to give.
                     && !name.hasPrefix("x-accel-")
             })
     }
 
-    /// Whether the answer is a stream of server-sent events.
-    static func isEventStream(_ head: HTTPResponseHead) -> Bool {
-        guard let type = head.headers.first("Content-Type") else { return false }
-        let name = type.split(separator: ";", maxSplits: 1).first ?? ""
-        return name.filter { $0 != " " }.lowercased() == "text/event-stream"
+    /// Whether the response is a stream of server-sent events.
+    static func isEventStream(_ head: HTTPResponseHead) -> Bool { mediaType(head) == "text/event-stream" }
+
+    /// Whether the response says that its body is JSON.
+    static func isJSON(_ head: HTTPResponseHead) -> Bool {
+        guard let type = mediaType(head) else { return false }
+        return type == "application/json" || type.hasSuffix("+json")
     }
 
-    /// Whether a length or chunks tell where the answer ends, rather than the end of the connection.
+    /// Whether the body is in a coding (RFC 9110, 8.4), so that nobody here can read it or add to it.
+    static func isCoded(_ head: HTTPResponseHead) -> Bool {
+        elements(of: "Content-Encoding", head).contains { $0 != "identity" }
+    }
+
+    /// Whether a length or chunks tell where the response ends, rather than the end of the connection.
+    ///
+    /// Chunks do so as the last transfer coding alone, and a length only without any transfer coding (RFC 9112, 6.3).
     static func isDelimited(_ head: HTTPResponseHead) -> Bool {
-        head.headers.first("Content-Length") != nil || head.headers.first("Transfer-Encoding") != nil
+        let codings = elements(of: "Transfer-Encoding", head)
+        return codings.isEmpty ? head.headers.first("Content-Length") != nil : codings.last == "chunked"
+    }
+
+    private static func mediaType(_ head: HTTPResponseHead) -> String? {
+        let type = head.headers.first("Content-Type")?.split(separator: ";", maxSplits: 1).first
+        return type?.filter { $0 != " " }.lowercased()
+    }
+
+    /// The elements of a list, of all fields with the name (RFC 9110, 5.6.1), without empty ones.
+    private static func elements(of name: String, _ head: HTTPResponseHead) -> [String] {
+        head.headers.filter { $0.name.equalsIgnoringCase(name) }
+            .flatMap { $0.value.split(separator: ",") }
+            .map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
+            .filter { !$0.isEmpty }
     }
 }

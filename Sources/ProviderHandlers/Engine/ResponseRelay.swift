@@ -1,15 +1,19 @@
-/// Passes the engine's answer on to the client.
+/// Passes the engine's response on to the client.
 ///
-/// nginx ends a FastCGI answer that breaks off as if it were whole. So events are passed on as they come, and a cut is
-/// told by an event of our own; any other answer is held back until it is complete, and a cut becomes a 502.
+/// nginx ends a FastCGI response that breaks off as if it were whole. So a stream of events is passed on as it comes, and
+/// an event of our own tells of a cut. Any other response is buffered until it is complete, and a cut becomes a 502.
 final class ResponseRelay: TransferHandler {
     /// More than this of an answer that is not a stream is not held back (bytes).
     static let holdLimit = 8 * 1024 * 1024
+    /// The largest head that is passed on (bytes). nginx refuses one that does not fit in `fastcgi_buffer_size`, 16 KiB, with
+    /// what FastCGI and we add to it.
+    static let headLimit = 15 * 1024
 
     private enum State {
         case waiting
         case holding(HTTPResponseHead, [UInt8])
-        case streaming(EventTail)
+        /// nil in place of what the stream says where it is in a coding.
+        case streaming(HTTPResponseHead, CompletionStream?)
         /// Too large to hold back, or no memory is left for that.
         case passing
     }
@@ -37,15 +41,16 @@ final class ResponseRelay: TransferHandler {
     // MARK: While the transfer runs
 
     func receive(head: HTTPResponseHead) throws(HTTPError) {
+        var sent = EndToEndHeaders.filtered(head)
+        guard sent.size <= Self.headLimit else { throw .headTooLarge(sent.size, limit: Self.headLimit) }
         guard EndToEndHeaders.isEventStream(head) else {
             state = .holding(head, [])
             return
         }
-        var sent = EndToEndHeaders.filtered(head)
         // nginx: "Buffering can also be enabled or disabled by passing yes or no in the X-Accel-Buffering response
         // header field" (ngx_http_fastcgi_module), so streams flow even through a site that buffers.
         sent.headers.append(HTTPHeader("X-Accel-Buffering", "no"))
-        state = .streaming(EventTail(isDelimited: EndToEndHeaders.isDelimited(head)))
+        state = .streaming(head, EndToEndHeaders.isCoded(head) ? nil : CompletionStream())
         try stopping { () throws(Interrupted) in try exchange.send(sent) }
         isFlushDue = true
     }
@@ -72,9 +77,10 @@ final class ResponseRelay: TransferHandler {
                 try unsafe exchange.send(held.span.bytes)
                 try exchange.send(piece)
             }
-        case .streaming(var tail):
-            tail.add(piece)
-            state = .streaming(tail)
+        case .streaming(let head, var stream):
+            state = .waiting  // as above
+            stream?.add(piece)
+            state = .streaming(head, stream)
             try stopping { () throws(Interrupted) in try exchange.send(piece) }
         case .passing:
             try stopping { () throws(Interrupted) in try exchange.send(piece) }
@@ -111,20 +117,34 @@ final class ResponseRelay: TransferHandler {
         case .waiting:
             throw .refused(.engineBroken)
         case .holding(let head, let held):
-            var sent = EndToEndHeaders.filtered(head)
-            if head.status != 204 && head.status != 304 {
-                sent.headers.append(HTTPHeader("Content-Length", String(held.count)))
+            guard Self.isWhole(head, held) else {
+                exchange.cause = "the connection ended within the JSON of a response without a length"
+                throw .refused(.engineBroken)
             }
+            var sent = EndToEndHeaders.filtered(head)
+            if Self.hasBody(head) { sent.headers.append(HTTPHeader("Content-Length", String(held.count))) }
             exchange.client.drain(within: Exchange.drainLimit)
             try exchange.send(sent)
             try unsafe exchange.send(held.span.bytes)
-        case .streaming(let tail):
-            if tail.isCut { try sendEvent(.engineBroken, after: tail) }
-        case .passing:
+        case .streaming(let head, let stream?)
+        where stream.isCut(isDelimited: EndToEndHeaders.isDelimited(head)):
+            exchange.cause = "the stream ended without [DONE] and without a finish_reason"
+            try sendEvent(.engineBroken, after: stream)
+        case .streaming, .passing:
             break
         }
         try exchange.finish()
     }
+
+    /// Whether a response that was buffered is complete, as far as that can be told.
+    ///
+    /// Where only the end of the connection ended it, JSON alone shows whether it is.
+    private static func isWhole(_ head: HTTPResponseHead, _ body: [UInt8]) -> Bool {
+        guard hasBody(head), !EndToEndHeaders.isDelimited(head), !EndToEndHeaders.isCoded(head) else { return true }
+        return !EndToEndHeaders.isJSON(head) || JSONAnswer.isOneValue(body)
+    }
+
+    private static func hasBody(_ head: HTTPResponseHead) -> Bool { head.status != 204 && head.status != 304 }
 
     /// The transfer failed: tells the client as far as it still can be told.
     func fail(_ error: HTTPError) throws(Interrupted) {
@@ -143,20 +163,20 @@ final class ResponseRelay: TransferHandler {
             try finish()
         case .waiting, .holding:
             throw .refused(refusal)
-        case .streaming(let tail):
+        case .streaming(_, let stream?):
             // Nothing comes after the end, though the engine forgot HTTP's own.
-            if !tail.isDone { try sendEvent(refusal, after: tail) }
+            if !stream.hasEnded { try sendEvent(refusal, after: stream) }
             try exchange.finish()
-        case .passing:
+        case .streaming(_, nil), .passing:
             exchange.cut = refusal.code
             exchange.client.breakOff()
         }
     }
 
-    private func sendEvent(_ refusal: Refusal, after tail: EventTail) throws(Interrupted) {
+    private func sendEvent(_ refusal: Refusal, after stream: CompletionStream) throws(Interrupted) {
         exchange.cut = refusal.code
         // An empty line first: what was left of a broken event must not swallow ours.
-        let event = (tail.isAtEventStart ? [] : Array("\n\n".utf8)) + refusal.event
+        let event = (stream.isAtEventStart ? [] : Array("\n\n".utf8)) + refusal.event
         try unsafe exchange.send(event.span.bytes)
     }
 
@@ -175,6 +195,7 @@ extension Refusal {
     init?(engine error: HTTPError) {
         switch error {
         case .unreachable: self = .engineUnreachable
+        case .headTooLarge: self = .engineHeadTooLarge
         case .timedOut: self = .engineTimeout
         case .broken, .tooLarge: self = .engineBroken
         case .cancelled(.shutdown): self = .shuttingDown

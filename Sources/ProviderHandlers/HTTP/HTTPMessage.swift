@@ -97,6 +97,11 @@ public struct HTTPResponseHead: Sendable, Equatable {
         self.status = status
         self.headers = headers
     }
+
+    /// What the fields take on the wire, line ends included (bytes).
+    var size: Int {
+        headers.reduce(0) { $0 + $1.name.unicodeScalars.count + $1.value.unicodeScalars.count + 4 }
+    }
 }
 
 /// An answer read to its end.
@@ -115,6 +120,8 @@ public enum HTTPError: Error, Sendable, Equatable {
     case broken(String)
     /// A buffered answer grew past its bound (bytes).
     case tooLarge(limit: Int)
+    /// A response's head is larger than its receiver takes (bytes).
+    case headTooLarge(Int, limit: Int)
     /// Stopped from outside.
     case cancelled(CancellationReason)
 }
@@ -126,6 +133,7 @@ extension HTTPError: CustomStringConvertible {
         case .timedOut(let limit): "\(limit) time-out"
         case .broken(let cause): cause
         case .tooLarge(let limit): "answer larger than \(limit) bytes"
+        case .headTooLarge(let size, let limit): "the response's head has \(size) bytes, more than \(limit)"
         case .cancelled(.clientGone): "cancelled: the client has gone"
         case .cancelled(.shutdown): "cancelled: shutting down"
         }

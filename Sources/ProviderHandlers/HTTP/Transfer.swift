@@ -38,6 +38,9 @@ protocol TransferHandler: AnyObject {
     private var hasAnswer = false
     private var hasProgressed = false
     private var isConnected = false
+    /// Whether the peer has sent a byte, of an interim response as well.
+    private var hasHeard = false
+    private var result = CURLE_OK
     /// Whether the stack has been freed of what only the beginning needed.
     private var isLean = false
     /// What libcurl waits for; nil when it is left to look for itself.
@@ -72,10 +75,37 @@ protocol TransferHandler: AnyObject {
 
     /// Runs one transfer to its end on this thread.
     ///
+    /// A kept connection that turns out to be dead is replaced by a fresh one, once for each transfer. libcurl does the same,
+    /// but only five times in the life of a handle (curl pull request 19066).
+    ///
     /// - Throws: `HTTPError`, also the one the handler threw. The connection is then closed, so an engine that
     ///   was generating notices.
     func run(
         _ request: HTTPRequest, handler: any TransferHandler, interruption: Interruption?
+    ) throws(HTTPError) {
+        // A streamed body cannot be sent twice, so it never travels on a connection that may be dead.
+        let isStreamed = if case .stream = request.body { true } else { false }
+        let started = ContinuousClock.now
+        do throws(HTTPError) {
+            try runOnce(request, isFresh: isStreamed, handler: handler, interruption: interruption)
+        } catch {
+            guard hasDiedOnReuse else { throw error }
+            var again = request
+            again.timeouts.total = request.timeouts.total.map { $0 - (.now - started) }
+            try runOnce(again, isFresh: true, handler: handler, interruption: interruption)
+        }
+    }
+
+    /// Whether the transfer failed on a kept connection before the peer had sent anything.
+    ///
+    /// The peer has then closed the connection while it was idle, or at the moment of its use.
+    private var hasDiedOnReuse: Bool {
+        let isDead = [CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING].contains(result)
+        return isDead && failure == nil && !hasHeard && long(CURLINFO_NUM_CONNECTS) == 0
+    }
+
+    private func runOnce(
+        _ request: HTTPRequest, isFresh: Bool, handler: any TransferHandler, interruption: Interruption?
     ) throws(HTTPError) {
         self.handler = handler
         parser = HeadParser()
@@ -83,11 +113,13 @@ protocol TransferHandler: AnyObject {
         hasAnswer = false
         hasProgressed = false
         isConnected = false
+        hasHeard = false
+        result = CURLE_OK
         isLean = isPrompt
         lastProgress = .now
         unsafe errorText.pointee = 0
         let headers = HeaderList(request)
-        unsafe setOptions(of: request, headers: headers.list)
+        unsafe setOptions(of: request, headers: headers.list, isFresh: isFresh)
         interruption?.cancellation.attach(waker)
         unsafe curl_multi_add_handle(multi, easy)
         defer {
@@ -155,6 +187,13 @@ protocol TransferHandler: AnyObject {
         return Int(value)
     }
 
+    /// One of libcurl's counts.
+    private func long(_ info: CURLINFO) -> Int {
+        var value = 0
+        unsafe ccurl_getinfo_long(easy, info, &value)
+        return value
+    }
+
     /// What goes wrong here goes wrong again at once: without an end it would spin.
     func check(_ code: CURLMcode) throws(HTTPError) {
         if code != CURLM_OK { throw .broken(unsafe String(cString: curl_multi_strerror(code))) }
@@ -163,9 +202,9 @@ protocol TransferHandler: AnyObject {
     private func finish() throws(HTTPError) {
         var queued: CInt = 0
         guard let message = unsafe curl_multi_info_read(multi, &queued) else { throw .broken("no result") }
-        let code = unsafe ccurl_message_result(message)
-        guard code != CURLE_OK else { return }
-        throw error(code)
+        result = unsafe ccurl_message_result(message)
+        guard result != CURLE_OK else { return }
+        throw error(result)
     }
 
     // MARK: What the callbacks bring
@@ -183,6 +222,7 @@ protocol TransferHandler: AnyObject {
     }
 
     func receive(headerLine line: RawSpan) throws(HTTPError) {
+        hasHeard = true
         guard let head = parser.add(line) else { return }
         hasAnswer = true
         try handler?.receive(head: head)

@@ -2,11 +2,6 @@ import CCurl
 
 /// How libcurl is to behave: once for each handle, and for each request.
 extension Transfer {
-    /// How long a kept connection may have been idle to be used again, in seconds; libcurl's default.
-    private static let maxIdle = 118
-    /// The same for a streamed body, which cannot be sent twice: no engine closes a connection so soon.
-    private static let maxIdleOfStream = 1
-
     func setConstantOptions(names: SharedNames) {
         setCallbacks()
         unsafe ccurl_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
@@ -33,7 +28,8 @@ extension Transfer {
         proxied && request.url.hasPrefix("https://")
     }
 
-    func setOptions(of request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?) {
+    /// - Parameter isFresh: whether the request must not use a kept connection.
+    func setOptions(of request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?, isFresh: Bool) {
         unsafe ccurl_setopt_string(easy, CURLOPT_URL, request.url)
         unsafe ccurl_setopt_list(easy, CURLOPT_HTTPHEADER, headers)
         // An empty one is none; without any libcurl looks into the environment.
@@ -50,16 +46,13 @@ extension Transfer {
         case .get: unsafe ccurl_setopt_long(easy, CURLOPT_HTTPGET, 1)
         case .post: unsafe ccurl_setopt_long(easy, CURLOPT_POST, 1)
         }
-        var maxIdle = Self.maxIdle
-        var length = -1
-        switch request.body {
-        case .none: length = 0
-        case .bytes(let bytes): length = bytes.count
-        case .stream(let known):
-            maxIdle = Self.maxIdleOfStream
-            length = known ?? -1
-        }
-        unsafe ccurl_setopt_long(easy, CURLOPT_MAXAGE_CONN, maxIdle)
+        let length =
+            switch request.body {
+            case .none: 0
+            case .bytes(let bytes): bytes.count
+            case .stream(let known): known ?? -1
+            }
+        unsafe ccurl_setopt_long(easy, CURLOPT_FRESH_CONNECT, isFresh ? 1 : 0)
         if request.method == .post { unsafe ccurl_setopt_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(length)) }
     }
 }

@@ -25,4 +25,14 @@ enum JSONAnswer {
             preconditionFailure("cannot encode \(type(of: value)): \(error)")
         }
     }
+
+    /// Whether the bytes are one JSON value and nothing else (RFC 8259).
+    static func isOneValue(_ bytes: [UInt8]) -> Bool {
+        (try? JSONDecoder().decode(AnyValue.self, from: Data(bytes))) != nil
+    }
+
+    /// The decoder goes through the whole text before it asks for anything.
+    private struct AnyValue: Decodable {
+        init(from decoder: any Decoder) {}
+    }
 }

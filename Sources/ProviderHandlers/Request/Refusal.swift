@@ -20,6 +20,8 @@ enum Refusal: Error, Equatable {
     case engineTimeout
     /// The engine broke off its answer.
     case engineBroken
+    /// The head of the engine's response is larger than nginx takes.
+    case engineHeadTooLarge
     case shuttingDown
 
     var status: Int {
@@ -30,7 +32,7 @@ enum Refusal: Error, Equatable {
         case .emptyBody, .badRequest, .repeatedHMAC: 400
         case .gpuBusy, .gpuUnknown, .tooManyInFlight, .hmacUnavailable, .shuttingDown: 503
         case .missingHMAC, .invalidHMAC: 401
-        case .engineUnreachable, .engineBroken: 502
+        case .engineUnreachable, .engineBroken, .engineHeadTooLarge: 502
         case .engineTimeout: 504
         }
     }
@@ -48,7 +50,7 @@ enum Refusal: Error, Equatable {
         case .missingHMAC: "missing_hmac"
         case .invalidHMAC: "invalid_hmac"
         case .hmacUnavailable: "hmac_unavailable"
-        case .engineUnreachable, .engineBroken: "engine_unreachable"
+        case .engineUnreachable, .engineBroken, .engineHeadTooLarge: "engine_unreachable"
         case .engineTimeout: "engine_timeout"
         case .shuttingDown: "shutting_down"
         }
@@ -72,6 +74,7 @@ enum Refusal: Error, Equatable {
         case .hmacUnavailable: "The HMAC cannot be validated at the moment"
         case .engineUnreachable: "The engine cannot be reached"
         case .engineBroken: "The engine broke off its answer"
+        case .engineHeadTooLarge: "The head of the engine's response is too large"
         case .engineTimeout: "The engine did not answer in time"
         case .shuttingDown: "The provider is shutting down"
         }

@@ -11,6 +11,8 @@ public struct Request: Sendable {
     /// What names this request in both logs: nginx's `$request_id`, or one of our own.
     public var id: String
     public var contentType: String
+    /// The coding of the body (RFC 9110, 8.4); empty when there is none.
+    public var contentEncoding: String
     public var accept: String
     public var userAgent: String
     /// Value of the configured HMAC header, several of them joined with ", "; empty when absent.
@@ -18,7 +20,8 @@ public struct Request: Sendable {
 
     public init(
         method: String, path: String, query: String = "", contentLength: Int? = 0, id: String = "",
-        contentType: String = "", accept: String = "", userAgent: String = "", hmac: String = ""
+        contentType: String = "", contentEncoding: String = "", accept: String = "", userAgent: String = "",
+        hmac: String = ""
     ) {
         self.method = method
         self.path = path
@@ -26,6 +29,7 @@ public struct Request: Sendable {
         self.contentLength = contentLength
         self.id = id
         self.contentType = contentType
+        self.contentEncoding = contentEncoding
         self.accept = accept
         self.userAgent = userAgent
         self.hmac = hmac

@@ -14,7 +14,8 @@ import Testing
             let body = #"{"model":"m","messages":[{"role":"user","content":"héllo"}]}"#
             let request = Request(
                 method: "POST", path: "/v1/completions", query: "a=1&b=%20", contentLength: body.utf8.count,
-                contentType: "application/json; charset=utf-8", accept: "text/event-stream", userAgent: "client/1.0",
+                contentType: "application/json; charset=utf-8", contentEncoding: "zstd", accept: "text/event-stream",
+                userAgent: "client/1.0",
                 hmac: "abc")
             #expect(fixture.handle(FakeClient(request, body: Array(body.utf8))).status == 200)
             #expect(seen.startLine == "POST /v1/completions?a=1&b=%20 HTTP/1.1")
@@ -22,8 +23,15 @@ import Testing
             #expect(seen.field("Content-Type") == "application/json; charset=utf-8")
             #expect(seen.field("Accept") == "text/event-stream")
             #expect(seen.field("User-Agent") == "client/1.0")
-            // Nothing is added: what the client did not say is not said for it.
-            #expect(seen.names.sorted() == ["accept", "content-length", "content-type", "host", "user-agent"])
+            // A response that is compressed could not be followed.
+            #expect(seen.field("Accept-Encoding") == "identity")
+            // Nothing else is added: what the client did not say is not said for it.
+            #expect(seen.field("Content-Encoding") == "zstd")
+            #expect(
+                seen.names.sorted() == [
+                    "accept", "accept-encoding", "content-encoding", "content-length", "content-type", "host",
+                    "user-agent",
+                ])
         }
     }
 
@@ -36,7 +44,7 @@ import Testing
             })
             let request = Request(method: "POST", path: "/v1/completions", contentLength: 2)
             fixture.handle(FakeClient(request, body: Array("{}".utf8)))
-            #expect(seen.names.sorted() == ["content-length", "host"])
+            #expect(seen.names.sorted() == ["accept-encoding", "content-length", "host"])
         }
     }
 

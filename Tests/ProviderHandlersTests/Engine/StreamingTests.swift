@@ -52,12 +52,16 @@ import Testing
         }
     }
 
-    /// Where only the end of the connection ends the stream, [DONE] tells a whole one from one that was cut; a model that
-    /// writes these words has not ended it (found by `make fuzz TARGET=engine-answer`).
+    /// Where only the end of the connection ends a stream, `[DONE]` or a reason to finish tells a whole one from a cut one.
+    /// A model that writes these words has not ended the stream (found by `make fuzz TARGET=engine-answer`).
     @Test(arguments: [
         ("data: a\n\ndata: [DONE]\n\n", false), ("data: a\n\n", true), ("data: [DONE]", false),
         ("data: a\r\n\r\ndata: [DONE]\r\n\r\n", false), ("data: \"data: [DONE]\"\n\n", true),
         ("data: 0123456789, data: [DONE]\n\n", true), ("data: 012345678data: [DONE]", true),
+        ("data:a\n\ndata:[DONE]\n\n", false), ("data: a\r\rdata: [DONE]\r\r", false),
+        ("data: a\n\ndata: [DONE]\n\n: bye\n\nevent: end\ndata: {}\n\n", false),
+        (#"data: {"choices":[{"finish_reason":"stop"}]}"# + "\n\n", false),
+        (#"data: {"choices":[{"finish_reason":null}]}"# + "\n\n", true),
     ])
     func aStreamThatEndsWithItsConnection(sent: String, isCut: Bool) async throws {
         try await onThread {
@@ -69,6 +73,59 @@ import Testing
             let answer = fixture.complete()
             #expect(answer.text.hasPrefix(sent))
             #expect(answer.text.contains("engine_unreachable") == isCut)
+        }
+    }
+
+    /// Ollama ends a stream properly when its runner has died, or when a model repeats itself (server/routes.go).
+    @Test(arguments: [
+        ([#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}]}"#], true),
+        (
+            [
+                #"{"choices":[{"delta":{"content":"a"},"finish_reason":null}]}"#,
+                #"{"model":"","choices":[{"delta":{"content":""},"finish_reason":null}]}"#,
+            ], true
+        ),
+        (
+            [
+                #"{"choices":[{"text":"a","finish_reason":null}]}"#,
+                #"{"choices":[{"text":"","finish_reason":"length"}]}"#,
+            ], false
+        ),
+        ([#"{"choices":[{"text":"a"}]}"#, "[DONE]"], false),
+        // Not in OpenAI's shape: where such a stream ends is not known here.
+        ([#"{"token":"a"}"#, "a"], false),
+        // The engine itself has told of its trouble.
+        ([#"{"choices":[{"delta":{},"finish_reason":null}]}"#, #"{"error":{"message":"out of memory"}}"#], false),
+    ])
+    func aStreamThatEndsProperlyMayBeCut(events: [String], isCut: Bool) async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                try request.startStream()
+                for event in events { try request.event(event) }
+                try request.endStream()
+            })
+            let answer = fixture.complete()
+            let sent = events.map { "data: \($0)\n\n" }.joined()
+            #expect(answer.text.hasPrefix(sent))
+            #expect(answer.text.dropFirst(sent.count).hasPrefix("data: {\"error\"") == isCut)
+            #expect((answer.text.count == sent.count) == !isCut)
+            #expect(fixture.log.count(containing: "cut=engine_unreachable") == (isCut ? 1 : 0))
+        }
+    }
+
+    /// Nobody could read a plain event behind bytes that are compressed.
+    @Test(arguments: ["gzip", "x-unknown, gzip", "br"], [true, false])
+    func aCodedStreamPassesUnchanged(coding: String, isBroken: Bool) async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                try request.startStream(headers: ["Content-Encoding: \(coding)"])
+                try request.chunk("\u{1F}coded")
+                isBroken ? request.closeAfterwards() : try request.endStream()
+            })
+            let answer = fixture.complete()
+            #expect(answer.header("Content-Encoding") == coding)
+            #expect(answer.text == "\u{1F}coded")
+            #expect(answer.isBrokenOff == isBroken)
         }
     }
 
@@ -129,6 +186,66 @@ import Testing
             #expect((answer.header("X-Accel-Buffering") != nil) == isStream)
             #expect((answer.header("Content-Length") == nil) == isStream)
             #expect(answer.header("Content-Type") == type)
+        }
+    }
+
+    /// koboldcpp and mlx_lm.server answer in this way: only JSON itself shows whether it is whole.
+    @Test(arguments: [
+        (#"{"choices":[]}"#, "application/json", 200), (#"{"choices":["#, "application/json", 502),
+        (" {\"a\":1}\r\n", "application/json; charset=utf-8", 200), ("", "application/json", 502),
+        ("{} {}", "application/json", 502), (#"{"a":1}"#, "Application/Problem+JSON", 200),
+        (#"{"a":"#, "application/problem+json", 502), (#"{"a":"#, "text/plain", 200),
+        ("{}\n{}\n", "application/x-ndjson", 200),
+    ])
+    func aResponseThatEndsWithItsConnection(body: String, type: String, status: Int) async throws {
+        // A transfer coding other than chunks delimits nothing either (RFC 9112, 6.3).
+        for field in ["X: 1", "Transfer-Encoding: identity", "Transfer-Encoding: identity\r\nContent-Length: 9000"] {
+            try await onThread {
+                let fixture = try PipelineFixture(engine: { request in
+                    _ = try request.bodyText()
+                    try request.connection.send("HTTP/1.1 200 OK\r\n\(field)\r\nContent-Type: \(type)\r\n\r\n" + body)
+                    request.closeAfterwards()
+                })
+                let answer = fixture.complete()
+                #expect(answer.status == status, "\(field)")
+                if status == 200 { #expect(answer.text == body) } else { #expect(answer.code == "engine_unreachable") }
+            }
+        }
+    }
+
+    @Test func aCodedResponseThatEndsWithItsConnectionPasses() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                _ = try request.bodyText()
+                try request.connection.send(
+                    "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\ncoded")
+                request.closeAfterwards()
+            })
+            let answer = fixture.complete()
+            #expect(answer.status == 200)
+            #expect(answer.text == "coded")
+        }
+    }
+
+    /// nginx would answer in the worker's place, with a page that says that the worker is not there.
+    @Test(arguments: [12 * 1024, 15 * 1024, 20 * 1024], [true, false])
+    func aHeadThatNginxCannotTakeIsRefused(size: Int, isStream: Bool) async throws {
+        try await onThread {
+            let type = isStream ? "text/event-stream" : "application/json"
+            let fixture = try PipelineFixture(engine: { request in
+                let cookie = "Set-Cookie: a=" + String(repeating: "x", count: 1000)
+                try request.answer(
+                    200, isStream ? "data: [DONE]\n\n" : "{}", type: type,
+                    headers: Array(repeating: cookie, count: size / (cookie.count + 2)))
+            })
+            let answer = fixture.complete()
+            if size <= ResponseRelay.headLimit {
+                #expect(answer.status == 200)
+            } else {
+                #expect(answer.status == 502)
+                #expect(answer.code == "engine_unreachable")
+                #expect(fixture.log.count(containing: "the response's head has") == 1)
+            }
         }
     }
 
