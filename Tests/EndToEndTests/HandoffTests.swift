@@ -69,7 +69,7 @@ import Testing
             ])
             #expect(answer.status == 200)
             #expect(answer.head["Keep-Alive"] == nil)
-            #expect(seen.text == "accept content-length content-type host user-agent")
+            #expect(seen.text == "accept accept-encoding content-length content-type host user-agent")
         }
     }
 

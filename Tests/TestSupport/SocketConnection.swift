@@ -117,6 +117,13 @@ public final class SocketConnection: @unchecked Sendable {
         }
     }
 
+    /// Whether the peer closes within the time; reads nothing.
+    func hasHungUp(within limit: Duration) throws -> Bool {
+        // POLLRDHUP (poll(2)), which Glibc's module leaves out.
+        var polled = pollfd(fd: descriptor, events: 0x2000, revents: 0)
+        return poll(&polled, 1, Int32(limit.components.attoseconds / 1_000_000_000_000_000)) > 0
+    }
+
     /// Ends both directions; whoever reads sees the end. The descriptor stays until its owner closes it.
     public func shutDown() {
         state.withLock { descriptor in

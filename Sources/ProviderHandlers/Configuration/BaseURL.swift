@@ -17,6 +17,14 @@ enum BaseURL {
         return url
     }
 
+    /// What a request to a URL, as `normalized` returns it, says as `Host`: the port only where it is not the scheme's own
+    /// (RFC 9110, 7.2).
+    static func host(of url: String) -> String {
+        let (scheme, port) = url.hasPrefix("https") ? ("https://", ":443") : ("http://", ":80")
+        let authority = url.dropFirst(scheme.count).prefix { $0 != "/" }
+        return String(authority.hasSuffix(port) ? authority.dropLast(port.count) : authority)
+    }
+
     /// Host, and perhaps a port. A user is refused: it would be sent along and logged.
     private static func isAuthority(_ authority: Substring) -> Bool {
         if authority.hasPrefix("[") {

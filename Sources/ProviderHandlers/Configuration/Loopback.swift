@@ -24,4 +24,40 @@ public enum Loopback {
         if authority.hasPrefix("[") { return contains(String(authority.dropFirst().prefix { $0 != "]" })) }
         return contains(String(authority.prefix { $0 != ":" }))
     }
+
+    /// Whether connections are accepted at 127.0.0.1 or [::1]; asks the kernel, and waits for 0.2 s at most.
+    static func isListening(_ host: String, port: Int) -> Bool {
+        let isIPv6 = host == "[::1]"
+        let descriptor = socket(
+            isIPv6 ? AF_INET6 : AF_INET,
+            CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        guard descriptor >= 0, let port = UInt16(exactly: port) else { return false }
+        defer { close(descriptor) }
+        let code: CInt
+        if isIPv6 {
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = port.bigEndian
+            address.sin6_addr = in6addr_loopback
+            code = connect(descriptor, &address)
+        } else {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
+            code = connect(descriptor, &address)
+        }
+        if code == 0 { return true }
+        guard errno == EINPROGRESS else { return false }
+        var polled = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard unsafe poll(&polled, 1, 200) > 0 else { return false }
+        return polled.revents & Int16(POLLERR) == 0
+    }
+
+    private static func connect<Address>(_ descriptor: CInt, _ address: inout Address) -> CInt {
+        unsafe withUnsafeBytes(of: &address) { bytes in
+            unsafe Glibc.connect(
+                descriptor, bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+        }
+    }
 }

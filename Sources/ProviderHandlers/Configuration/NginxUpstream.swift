@@ -13,7 +13,8 @@ public enum NginxUpstream {
 
     public enum Finding: Equatable, Sendable {
         case agrees
-        /// The default file cannot be read, so nothing is known; the text says why.
+        /// Something may be wrong, and the text says what: the default file cannot be read, or what it says works with some
+        /// engines only.
         case unknown(String)
         case disagrees(String)
     }
@@ -32,28 +33,65 @@ public enum NginxUpstream {
             let problem = "ollama.forward is nginx, and \(Found.printable(place)) cannot be read: \(error.reason)"
             return path == nil ? .unknown(problem) : .disagrees(problem)
         }
-        return compare(configuration.ollama.url, text, place: Found.printable(place))
+        let finding = compare(
+            configuration.ollama.url, text, place: Found.printable(place), isListening: Loopback.isListening)
+        guard finding == .agrees else { return finding }
+        if let problem = handoffProblem(beside: place) { return .unknown(problem) }
+        return .agrees
     }
 
-    /// - Parameter text: what nginx's file says.
-    static func compare(_ url: String, _ text: String, place: String) -> Finding {
+    /// Why the other file of nginx's, where it is installed beside this one, does not serve Ollama: before it sent the host
+    /// of `ollama.url` it sent a name of nginx's own.
+    private static func handoffProblem(beside place: String) -> String? {
+        let parts = place.split(separator: "/", omittingEmptySubsequences: false)
+        let handoff = (parts.dropLast(2) + ["snippets", "provider-handoff.conf"]).joined(separator: "/")
+        guard parts.count > 2, let file = try? BoundedFile(handoff, limit: sizeLimit) else { return nil }
+        let directives = directives(in: String(decoding: file.bytes, as: UTF8.self))
+        guard !directives.contains(where: { $0.starts(with: ["proxy_set_header", "Host"]) }) else { return nil }
+        return """
+            \(Found.printable(handoff)): sets no Host, so the engine is asked for "\(name)", which Ollama refuses with 403; install \
+            the current nginx/provider-handoff.conf
+            """
+    }
+
+    /// - Parameters:
+    ///   - text: what nginx's file says.
+    ///   - isListening: whether connections are accepted at a loopback address and port.
+    static func compare(
+        _ url: String, _ text: String, place: String, isListening: (String, Int) -> Bool = { _, _ in true }
+    ) -> Finding {
         guard let engine = Address(url: url) else {
             return .disagrees(
                 "ollama.url: with ollama.forward nginx expected http://HOST:PORT, found \(Found.value(url))")
         }
         let servers = servers(in: text)
         guard !servers.isEmpty else { return .disagrees("\(place): there is no server in an upstream \(name)") }
-        for server in servers where Address(server) != engine {
+        for server in servers where !Address(server).leads(to: engine) {
             return .disagrees("\(place): nginx forwards to \(Found.value(server)), but ollama.url is \(url)")
+        }
+        for address in servers.map(Address.init) where engine.host == "localhost" {
+            guard let other = address.otherLoopback, !isListening(address.host, address.port),
+                isListening(other, address.port)
+            else { continue }
+            return .disagrees(
+                """
+                \(place): nginx forwards to \(address.host):\(address.port), where nothing listens, but ollama.url leads to \
+                \(other):\(address.port); name that address in both
+                """)
         }
         return .agrees
     }
 
-    /// The addresses of the upstream's servers.
-    private static func servers(in text: String) -> [String] {
+    /// The words of each directive, without comments.
+    private static func directives(in text: String) -> [[Substring]] {
         let code = text.split(whereSeparator: \.isNewline).map { $0.prefix { $0 != "#" } }.joined(separator: " ")
         // Directives end with a semicolon, blocks begin and end with a brace.
-        let directives = code.split { "{};".contains($0) }.map { $0.split(whereSeparator: \.isWhitespace) }
+        return code.split { "{};".contains($0) }.map { $0.split(whereSeparator: \.isWhitespace) }
+    }
+
+    /// The addresses of the upstream's servers.
+    private static func servers(in text: String) -> [String] {
+        let directives = directives(in: text)
         guard let start = directives.firstIndex(where: { $0.count == 2 && $0[0] == "upstream" && $0[1] == name }) else {
             return []
         }
@@ -63,7 +101,7 @@ public enum NginxUpstream {
     }
 
     /// Host and port, without regard to how they are written.
-    private struct Address: Equatable {
+    private struct Address {
         let host: String
         let port: Int
 
@@ -71,10 +109,19 @@ public enum NginxUpstream {
         init(_ text: String) {
             let end = text.hasPrefix("[") ? text.firstIndex(of: "]") ?? text.startIndex : text.startIndex
             let colon = text[end...].lastIndex(of: ":") ?? text.endIndex
-            let written = text[..<colon].lowercased()
-            host = ["localhost", "127.0.0.1", "[::1]"].contains(written) ? "localhost" : written
+            host = text[..<colon].lowercased()
             port = colon == text.endIndex ? 80 : Int(text[text.index(after: colon)...]) ?? -1
         }
+
+        /// Whether both can mean one engine. `localhost` is 127.0.0.1 or [::1], and these two are not the same.
+        func leads(to other: Self) -> Bool {
+            guard port == other.port else { return false }
+            return host == other.host || host == "localhost" && other.otherLoopback != nil
+                || other.host == "localhost" && otherLoopback != nil
+        }
+
+        /// The other address that `localhost` stands for; nil for a host that is neither of the two.
+        var otherLoopback: String? { ["127.0.0.1": "[::1]", "[::1]": "127.0.0.1"][host] }
 
         /// nil for a URL that nginx's location does not serve: with TLS or a path.
         init?(url: String) {

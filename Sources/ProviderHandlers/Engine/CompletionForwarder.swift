@@ -16,7 +16,7 @@ public struct CompletionForwarder: Sendable {
     /// - Throws: a refusal when the engine gave no usable answer and nothing has been sent; `clientGone` when there is
     ///   nobody to answer.
     func forward(_ exchange: Exchange, _ body: RequestBody, _ cancellation: Cancellation) throws(Interrupted) {
-        guard engine.forward == .worker else { return try exchange.handOver() }
+        guard engine.forward == .worker else { return try exchange.handOver(host: BaseURL.host(of: engine.url)) }
         let request = HTTPRequest(
             .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),
             timeouts: HTTPTimeouts(

@@ -57,14 +57,18 @@ final class Exchange {
         try finish()
     }
 
-    /// Tells nginx to send the request to the engine by itself; what comes of it nobody here learns.
+    /// Tells nginx to send the request to the engine by itself. The worker never sees the outcome.
     ///
     /// nginx "performs an internal redirect to the specified URI", to a named location with method and body unchanged
-    /// (ngx_http_fastcgi_module, X-Accel-Redirect; checked on nginx 1.22).
-    func handOver() throws(Interrupted) {
+    /// (ngx_http_fastcgi_module, X-Accel-Redirect; checked on nginx 1.22). It passes no other field of ours on.
+    ///
+    /// - Parameter host: what the engine is to be told as `Host`.
+    func handOver(host: String) throws(Interrupted) {
         client.drain(within: Self.drainLimit)
         isHandedOver = true
-        let head = HTTPResponseHead(status: 200, headers: [HTTPHeader("X-Accel-Redirect", "@engine")])
+        let head = HTTPResponseHead(
+            status: 200,
+            headers: [HTTPHeader("X-Accel-Redirect", "@engine"), HTTPHeader("X-Provider-Engine-Host", host)])
         try passing { () throws(ClientGone) in
             try client.send(head)
             try client.finish()

@@ -27,6 +27,7 @@ final class Deployment: Sendable {
     ///
     /// - Parameters:
     ///   - forward: who sends completions to the engine, as `ollama.forward` says.
+    ///   - host: what `ollama.url` calls the engine in place of 127.0.0.1.
     ///   - settings: environment of the worker besides what connects the parts; it overrides the file. nil takes
     ///     a variable away.
     ///   - configuration: contents of the worker's configuration file.
@@ -37,7 +38,8 @@ final class Deployment: Sendable {
     ///   - inherited: the socket that the worker is handed as systemd does; nil lets it make one.
     ///   - limitsClients, nginxReplacements: as `NginxServer` takes them.
     init(
-        forward: String = "worker", settings: [String: String?] = [:], configuration: String = "",
+        forward: String = "worker", namesEngine host: String? = nil, settings: [String: String?] = [:],
+        configuration: String = "",
         gpu state: FakeGPU.State? = nil, nvml: FakeNVML? = nil,
         workerCommand: [String] = [], nginxCommand: [String] = [], inherited: UnixListener? = nil,
         limitsClients: Bool = false, nginxReplacements: [(String, String)] = [],
@@ -55,6 +57,7 @@ final class Deployment: Sendable {
         environment["PROVIDER_SERVER_SOCKET"] = socket
         if let nvml { environment.merge(nvml.environment.merging(["PROVIDER_GPU_SOURCE": "auto"]) { $1 }) { $1 } }
         if forward != "worker" { environment["PROVIDER_OLLAMA_FORWARD"] = forward }
+        if let host { environment["PROVIDER_OLLAMA_URL"] = "http://\(host):\(self.engine.port)" }
         for (name, value) in settings { environment[name] = value }
         let file = try directory.write(configuration, to: Self.configurationFile, mode: 0o600)
         nginx = try await NginxServer(

@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -31,12 +32,57 @@ struct NginxUpstreamTests {
         ("http://localhost:11434", "127.0.0.1:11435"), ("http://192.0.2.9", "192.0.2.8"),
         ("http://localhost:11434", "127.0.0.1:11434; server 127.0.0.1:1"), ("http://localhost:11434", "127.0.0.1"),
         ("https://localhost:11434", "127.0.0.1:11434"), ("http://localhost:11434/base", "127.0.0.1:11434"),
+        ("http://[::1]:11434", "127.0.0.1:11434"), ("http://127.0.0.1:11434", "[::1]:11434"),
+        ("http://127.0.0.2:11434", "127.0.0.1:11434"), ("http://localhost:11434", "127.0.0.2:11434"),
     ])
     func notTheSame(url: String, server: String) {
         guard case .disagrees = Self.compare(url, server) else {
             Issue.record("\(url) and \(server) were taken for the same")
             return
         }
+    }
+
+    /// `localhost` is either address: it matters once the engine listens at one of them alone.
+    @Test(arguments: [
+        ("127.0.0.1", ["[::1]"], false), ("[::1]", ["127.0.0.1"], false), ("127.0.0.1", ["127.0.0.1"], true),
+        ("127.0.0.1", ["127.0.0.1", "[::1]"], true), ("127.0.0.1", [], true), ("localhost", ["[::1]"], true),
+    ])
+    func localhostIsWhereTheEngineListens(server: String, listening: [String], isAgreed: Bool) {
+        let finding = NginxUpstream.compare(
+            "http://localhost:11434", "upstream provider_engine { server \(server):11434; }", place: "file"
+        ) { host, port in port == 11_434 && listening.contains(host) }
+        #expect((finding == .agrees) == isAgreed)
+    }
+
+    @Test func theKernelKnowsWhoListens() throws {
+        let socket = try ListeningSocket()
+        #expect(Loopback.isListening("127.0.0.1", port: socket.port))
+        #expect(!Loopback.isListening("127.0.0.1", port: 0))
+        #expect(!Loopback.isListening("[::1]", port: 0))
+    }
+
+    /// The file that the package does not replace: it may be older than the worker.
+    @Test func aHandoffFileThatSetsNoHostIsNamed() throws {
+        let directory = try TemporaryDirectory()
+        for name in ["conf.d", "snippets"] {
+            try FileManager.default.createDirectory(
+                atPath: directory.path + "/" + name, withIntermediateDirectories: false)
+        }
+        var configuration = Configuration()
+        configuration.ollama.forward = .nginx
+        configuration.ollama.url = "http://192.0.2.1:1"
+        let upstream = try directory.write(
+            "upstream provider_engine { server 192.0.2.1:1; }", to: "conf.d/provider-upstream.conf")
+        #expect(NginxUpstream.check(configuration, path: upstream) == .agrees)
+        try directory.write("location @engine {\n# proxy_set_header Host x;\n}", to: "snippets/provider-handoff.conf")
+        guard case .unknown(let problem) = NginxUpstream.check(configuration, path: upstream) else {
+            Issue.record("nothing is said")
+            return
+        }
+        #expect(problem.contains("snippets/provider-handoff.conf: sets no Host"))
+        try directory.write(
+            "location @engine { proxy_set_header Host $x; }", to: "snippets/provider-handoff.conf")
+        #expect(NginxUpstream.check(configuration, path: upstream) == .agrees)
     }
 
     @Test func aFileWithoutTheUpstream() {

@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import TestSupport
 import Testing
 
@@ -36,7 +35,7 @@ import Testing
     @Test(arguments: [false, true], ["small", "stream", "large"])
     func everyStaleConnectionIsReplaced(isReset: Bool, kind: String) async throws {
         try await onThread {
-            let connections = Firsts()
+            let connections = FirstUses()
             let fixture = try PipelineFixture(engine: { request in
                 guard connections.isFirst(request.connection) else {
                     return isReset ? request.connection.reset() : request.closeAfterwards()
@@ -55,7 +54,7 @@ import Testing
     @Test(arguments: [false, true])
     func everyStaleConnectionToCentralIsReplaced(isReset: Bool) async throws {
         try await onThread {
-            let connections = Firsts()
+            let connections = FirstUses()
             let fixture = try PipelineFixture(central: { request in
                 guard connections.isFirst(request.connection) else {
                     return isReset ? request.connection.reset() : request.closeAfterwards()
@@ -196,14 +195,5 @@ import Testing
                 })
             #expect(fixture.complete().code == "engine_timeout")
         }
-    }
-}
-
-/// Tells the first request of each connection.
-private final class Firsts: Sendable {
-    private let seen = Mutex<Set<ObjectIdentifier>>([])
-
-    func isFirst(_ connection: SocketConnection) -> Bool {
-        seen.withLock { $0.insert(ObjectIdentifier(connection)).inserted }
     }
 }

@@ -1,0 +1,200 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// An engine that does all that Ollama does, behind the worker and behind nginx.
+@Suite struct OllamaTests {
+    static let modes = ["worker", "nginx"]
+
+    private static func deployment(_ mode: String, _ ollama: FakeOllama = FakeOllama()) async throws -> Deployment {
+        // Ollama's usual address, which `ollama.url` names by its default host.
+        try await Deployment(forward: mode, namesEngine: "localhost", engine: { try ollama.serve($0) })
+    }
+
+    private static func body(_ words: String, stream: Bool = true, model: String = "m") -> String {
+        #"{"model":"\#(model)","messages":[{"role":"user","content":"\#(words)"}],"stream":\#(stream)}"#
+    }
+
+    /// Ollama refuses any Host that is not local: the one that it gets is that of `ollama.url`.
+    @Test(arguments: modes, [true, false])
+    func aCompletionIsServed(mode: String, isStream: Bool) async throws {
+        let deployment = try await Self.deployment(mode)
+        try await onThread {
+            let answer = try deployment.complete(Self.body("hello", stream: isStream))
+            #expect(answer.status == 200)
+            #expect(answer.body.contains("token 2"))
+            #expect(answer.body.hasSuffix("data: [DONE]\n\n") == isStream)
+            #expect(!answer.body.contains("error"))
+        }
+    }
+
+    /// `usage` comes on each event of a text completion, and behind the last of a chat with no choices.
+    @Test(arguments: modes, ["/v1/chat/completions", "/v1/completions"])
+    func usageIsPassedOn(mode: String, path: String) async throws {
+        let deployment = try await Self.deployment(mode)
+        try await onThread {
+            let body =
+                #"{"model":"m","prompt":"a","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#
+            let answer = try deployment.fetch("POST", path, body: body)
+            #expect(answer.status == 200)
+            #expect(answer.body.contains(#""total_tokens":8"#))
+            #expect(answer.body.hasSuffix("data: [DONE]\n\n"))
+        }
+    }
+
+    @Test(arguments: modes)
+    func itsErrorsComeUnchanged(mode: String) async throws {
+        let deployment = try await Self.deployment(mode)
+        try await onThread {
+            let unknown = try deployment.complete(Self.body("a", model: "other"))
+            #expect(unknown.status == 404)
+            #expect(
+                unknown.body
+                    == #"{"error":{"code":null,"message":"model 'other' not found","param":null,"type":"not_found_error"}}"#
+            )
+            let dead = try deployment.complete(Self.body(FakeOllama.Prompt.dieAtOnce))
+            #expect(dead.status == 500)
+            #expect(dead.body.contains(#""type":"api_error""#))
+        }
+    }
+
+    /// The coding belongs to the body (RFC 9110, 8.4): without its name Ollama would read noise.
+    @Test(arguments: modes)
+    func aCodedBodyKeepsItsName(mode: String) async throws {
+        let deployment = try await Self.deployment(mode)
+        try await onThread {
+            let gzip = try deployment.complete("\u{1F}coded", headers: ["Content-Encoding: gzip"])
+            #expect(gzip.status == 400)
+            #expect(gzip.body.contains("invalid character"))
+            let zstd = try deployment.complete("coded", headers: ["Content-Encoding: zstd"])
+            #expect(zstd.status == 200)
+        }
+    }
+
+    /// A runner that dies, and a model that repeats itself: the stream ends properly and is cut all the same. The worker says
+    /// so; nginx passes on what it gets.
+    @Test(arguments: modes, [FakeOllama.Prompt.die, FakeOllama.Prompt.repeatYourself])
+    func aStreamThatOllamaGivesUpIsCut(mode: String, prompt: String) async throws {
+        let deployment = try await Self.deployment(mode)
+        try await onThread {
+            let answer = try deployment.complete(Self.body(prompt))
+            #expect(answer.status == 200)
+            #expect(!answer.body.contains("[DONE]"))
+            let last = answer.body.split(separator: "\n\n").last ?? ""
+            #expect(last.contains(#""code":"engine_unreachable""#) == (mode == "worker"))
+            guard mode == "worker" else { return }
+            try deployment.waitUntil("the worker says why") {
+                deployment.worker.standardError.contains("without [DONE] and without a finish_reason")
+            }
+        }
+    }
+
+    /// The others wait without a byte, and are served in turn.
+    @Test(arguments: modes)
+    func itServesOneAtATime(mode: String) async throws {
+        let ollama = FakeOllama()
+        let deployment = try await Self.deployment(mode, ollama)
+        try await onThread {
+            let first = try deployment.startCompletion(Self.body(FakeOllama.Prompt.goOn))
+            _ = try first.response().body.next()
+            let leaver = try deployment.startCompletion(Self.body("hello"))
+            try deployment.waitUntil("one waits") { ollama.queued == 1 }
+            let second = try deployment.startCompletion(Self.body("hello"))
+            try deployment.waitUntil("two wait") { ollama.queued == 2 }
+            leaver.connection.close()
+            try ollama.stopped.wait()
+            #expect(ollama.queued == 1)
+            first.connection.close()
+            try ollama.stopped.wait()
+            let answer = try second.response()
+            #expect(answer.status == 200)
+            #expect(String(decoding: try answer.body.all(), as: UTF8.self).hasSuffix("data: [DONE]\n\n"))
+        }
+    }
+
+    /// Its 503 has no Retry-After, and gets none here.
+    @Test(arguments: modes)
+    func aFullQueueComesUnchanged(mode: String) async throws {
+        let ollama = FakeOllama(maxQueue: 0)
+        let deployment = try await Self.deployment(mode, ollama)
+        try await onThread {
+            let first = try deployment.startCompletion(Self.body(FakeOllama.Prompt.goOn))
+            _ = try first.response().body.next()
+            let refused = try deployment.complete(Self.body("hello"))
+            #expect(refused.status == 503)
+            #expect(refused.body.contains(#""type":"api_error""#))
+            #expect(refused.head["Retry-After"] == nil)
+            first.connection.close()
+        }
+    }
+
+    /// Kept connections that die at their use, as long as anybody asks.
+    @Test(arguments: modes)
+    func everyDeadConnectionIsReplaced(mode: String) async throws {
+        let ollama = FakeOllama()
+        let firsts = FirstUses()
+        let deployment = try await Deployment(
+            forward: mode, namesEngine: "localhost",
+            engine: { request in
+                guard firsts.isFirst(request.connection) else { return request.closeAfterwards() }
+                try ollama.serve(request)
+            })
+        try await onThread {
+            for _ in 0..<60 {
+                let answer = try deployment.complete(Self.body("hello"))
+                #expect(answer.status == 200)
+            }
+            // A connection was kept for each but the first of them.
+            #expect(deployment.engine.requests.count { $0.hasPrefix("POST") } > 100)
+        }
+    }
+
+    /// A fresh connection that dies may have been the engine's work: it is not repeated.
+    @Test(arguments: modes)
+    func aFreshConnectionThatDiesIsAnError(mode: String) async throws {
+        let deployment = try await Deployment(
+            forward: mode,
+            engine: { request in
+                _ = try request.bodyText()
+                request.closeAfterwards()
+            })
+        try await onThread {
+            let answer = try deployment.complete(Self.body("hello"))
+            #expect(answer.status == 502)
+            #expect(answer.body.contains(#""code":"engine_unreachable""#))
+            #expect(deployment.engine.requests.count == 1)
+        }
+    }
+
+    /// A firewall's cookies, for instance: the answer, or a 502 that is ours and not nginx's word for a worker that is away.
+    @Test(arguments: modes, [12_000, 20_480])
+    func aLargeHead(mode: String, size: Int) async throws {
+        let deployment = try await Deployment(
+            forward: mode,
+            engine: { request in
+                let cookie = "Set-Cookie: a=" + String(repeating: "x", count: 1000)
+                try request.answer(200, "{}", headers: Array(repeating: cookie, count: size / cookie.utf8.count))
+            })
+        try await onThread {
+            let answer = try deployment.complete()
+            #expect(answer.status == (size < 12_288 ? 200 : 502))
+            if answer.status == 502 { #expect(answer.body.contains(#""code":"engine_unreachable""#)) }
+            guard mode == "worker", answer.status == 502 else { return }
+            try deployment.waitUntil("the worker says why") {
+                deployment.worker.standardError.contains("the response's head has")
+            }
+            #expect(!deployment.worker.standardError.contains("status=200"))
+        }
+    }
+
+    /// The worker takes any head that nginx takes.
+    @Test func theLargestHeadPasses() async throws {
+        let deployment = try await Deployment(engine: { request in
+            // 15 KiB, with the fields that the engine's head has besides.
+            let rest = 15 * 1024 - "Content-Type: application/json\r\nSet-Cookie: \r\n".utf8.count
+            try request.answer(200, "{}", headers: ["Set-Cookie: " + String(repeating: "x", count: rest)])
+        })
+        let answer = try await onThread { try deployment.complete() }
+        #expect(answer.status == 200)
+    }
+}

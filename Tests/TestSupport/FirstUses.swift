@@ -1,0 +1,12 @@
+import Synchronization
+
+/// Tells the first request of each connection from those on a kept one.
+public final class FirstUses: Sendable {
+    private let seen = Mutex<Set<ObjectIdentifier>>([])
+
+    public init() {}
+
+    public func isFirst(_ connection: SocketConnection) -> Bool {
+        seen.withLock { $0.insert(ObjectIdentifier(connection)).inserted }
+    }
+}
