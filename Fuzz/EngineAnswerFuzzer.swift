@@ -27,7 +27,7 @@ private enum Ending {
             case 2: .failed(.timedOut("idle"))
             case 3: .failed(.cancelled(.shutdown))
             case 4: .clientGone
-            case 5: .failed(.unreachable("x"))
+            case 5: .failed(.headTooLarge(1, limit: 0))
             default: .failed(.tooLarge(limit: 1))
             }
     }
@@ -60,7 +60,11 @@ private func relay(
     }
     guard let head, let sent = client.head else { return precondition(client.answer.isEmpty && !client.isBrokenOff) }
     check(sent)
-    if sent.headers.first("X-Accel-Buffering") != nil {
+    if sent.headers.first("X-Accel-Buffering") != nil, EndToEndHeaders.isCoded(head) {
+        // Nothing that anybody could read may follow: a cut shows in how it ends.
+        precondition(client.answer.elementsEqual(body))
+        if case .failed = ending { precondition(client.isBrokenOff) } else { precondition(!client.isBrokenOff) }
+    } else if sent.headers.first("X-Accel-Buffering") != nil {
         checkStream(client.answer, of: body, isDelimited: EndToEndHeaders.isDelimited(head), ending)
     } else if wasPassing {
         // Nothing can be said behind it: a cut shows in how it ends.
@@ -73,6 +77,12 @@ private func relay(
         if case .failed = ending { precondition(isWhole) }
         precondition(client.answer.elementsEqual(body) && !client.isBrokenOff)
         let hasNone = [204, 304].contains(head.status)
+        if EndToEndHeaders.isJSON(head), !EndToEndHeaders.isDelimited(head), !EndToEndHeaders.isCoded(head), !hasNone {
+            // Not whether the JSON is valid within: that is the engine's business.
+            let ends = [UInt8(ascii: "{"): UInt8(ascii: "}"), UInt8(ascii: "["): UInt8(ascii: "]")]
+            let text = body.filter { $0 > 0x20 }
+            precondition(!text.isEmpty && ends[text[0]].map { $0 == text.last } ?? true, "half of a JSON")
+        }
         precondition(sent.headers.first("Content-Length") == (hasNone ? nil : String(body.count)))
     }
 }
@@ -104,30 +114,38 @@ private func checkStream(_ answer: [UInt8], of body: ArraySlice<UInt8>, isDelimi
     precondition(answer.starts(with: body), "the engine's own bytes")
     let added = answer.dropFirst(body.count)
     let hasEnd = hasDone(body)
-    let isCut =
-        switch ending {
-        case .clientGone: false
-        case .whole: !isDelimited && !hasEnd
-        case .failed: !hasEnd
-        }
-    if isCut {
-        // Nothing but our event, which what was left of another has not swallowed.
-        let events = EventStream.events(in: answer)
-        precondition(events.count == EventStream.events(in: body + [0x0A, 0x0A]).count + 1, "not an event of its own")
-        precondition(((json(events.last ?? []) as? [String: Any])?["error"] as? [String: Any])?["code"] is String)
-        precondition(!hasDone(answer[...]), "an end after the cut")
-    } else if case .failed = ending {
-        // The end came long before the failure: to say so once more is no harm.
-        precondition(!hasDone(added))
-    } else if isDelimited {
-        precondition(added.isEmpty)
+    if hasEnd { precondition(added.isEmpty, "nothing comes after the end") }
+    switch ending {
+    case .clientGone: precondition(added.isEmpty)
+    case .failed: precondition(added.isEmpty == hasEnd)
+    case .whole:
+        let says = { (word: String) in EventStream.lines(of: body).contains { holds($0, word) } }
+        // A proper end is believed, unless events in OpenAI's shape say otherwise.
+        if isDelimited && !says("choices") { precondition(added.isEmpty) }
+        if !isDelimited && !hasEnd && !says("finish_reason") && !says("error") { precondition(!added.isEmpty) }
     }
-    if case .clientGone = ending { precondition(added.isEmpty) }
-    let ends = ["data: [DONE]\n\n", "data: [DONE]\r\n\r\n"].flatMap { end in ["\n" + end, "\r" + end] }
-    if ends.contains(where: { body.suffix($0.utf8.count).elementsEqual($0.utf8) }) { precondition(added.isEmpty) }
+    guard !added.isEmpty else { return }
+    // Nothing but our event, which what was left of another has not swallowed.
+    let events = EventStream.events(in: answer)
+    precondition(events.count == EventStream.events(in: body + [0x0A, 0x0A]).count + 1, "not an event of its own")
+    precondition(((json(events.last ?? []) as? [String: Any])?["error"] as? [String: Any])?["code"] is String)
+    precondition(!hasDone(answer[...]), "an end after the cut")
 }
 
-/// Whether a line begins with OpenAI's last event, after which its clients read no further.
+private func holds(_ line: [UInt8], _ word: String) -> Bool {
+    let word = Array(word.utf8)
+    return line.indices.contains { line[$0...].starts(with: word) }
+}
+
+/// Whether OpenAI's last event has come, after which its clients read no further.
 private func hasDone(_ stream: some Collection<UInt8>) -> Bool {
-    EventStream.lines(of: stream).contains { $0.starts(with: Array("data: [DONE]".utf8)) }
+    var isFirst = true
+    for line in EventStream.lines(of: stream) {
+        if line.isEmpty { isFirst = true }
+        guard line == Array("data".utf8) || line.starts(with: Array("data:".utf8)) else { continue }
+        let words = line.dropFirst(5).split { $0 == 0x20 || $0 == 0x09 }
+        if isFirst && words.count == 1 && words[0].elementsEqual("[DONE]".utf8) { return true }
+        isFirst = false
+    }
+    return false
 }

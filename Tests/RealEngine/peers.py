@@ -62,6 +62,13 @@ class FailingEngine(Peer):
                     {"index": 0, "delta": {"role": "assistant", "content": "Once"}, "finish_reason": None}]}
                 self.begin("text/event-stream", b"data: " + json.dumps(chunk).encode() + b"\n\n")
                 assert self.seen.wait(60)
+            case "given-up":
+                # Ollama, whose runner has died: one more event that says nothing, then a proper end.
+                self.begin("text/event-stream", b"".join(b"data: " + json.dumps({
+                    "id": "a", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [
+                        {"index": 0, "delta": {"role": "assistant", "content": content}, "finish_reason": None}],
+                }).encode() + b"\n\n" for model, content in [("m", "Once"), ("", "")]))
+                self.wfile.write(b"0\r\n\r\n")
 
     def begin(self, kind, text):
         """An answer in chunks, the last of which never comes."""

@@ -145,6 +145,23 @@ def test_a_stream_is_cut(official, failing, forward):
         assert type(raised.value) is openai.APIConnectionError
 
 
+def test_a_stream_is_given_up(official, failing, forward):
+    """HTTP ends properly, as Ollama does it when its runner has died. nginx alone cannot know that the stream is cut."""
+    chunks = []
+
+    def ask_for_it():
+        ask(official(failing), model="given-up", stream=True,
+            seen=lambda chunk: chunks.append(chunk.choices[0].delta.content))
+
+    if forward == "worker":
+        with pytest.raises(openai.APIError) as raised:
+            ask_for_it()
+        assert raised.value.code == "engine_unreachable"
+    else:
+        ask_for_it()
+    assert chunks == ["Once", ""]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_asks_too_much(official, failing, stream):
     """The limit is each client's own."""

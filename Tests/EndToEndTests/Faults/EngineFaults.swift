@@ -68,6 +68,27 @@ extension Fault {
                 try $0.connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n\n")
                 $0.closeAfterwards()
             }),
+        scripted(
+            .engine, "engine's stream ends properly, but without `[DONE]` and a `finish_reason`", isStream: true,
+            engine: {
+                try beginStream($0)
+                // What Ollama says when its runner has died.
+                try $0.event(#"{"model":"","choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]}"#)
+                try $0.endStream()
+            }),
+        scripted(
+            .engine, "engine closes in the middle of a JSON without a length",
+            engine: {
+                _ = try $0.bodyText()
+                try $0.connection.send("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{\"choi")
+                $0.closeAfterwards()
+            }),
+        scripted(
+            .engine, "engine's head has 20 KiB",
+            engine: {
+                try $0.answer(200, Sighting.json, headers: ["Set-Cookie: " + String(repeating: "x", count: 20_480)])
+            }),
+        keptConnectionsDie,
         scripted(.engine, "engine answers garbage", engine: garbage),
         scripted(
             .engine, "engine's chunks are garbage", isStream: true,
@@ -88,6 +109,22 @@ extension Fault {
     private static func beginStream(_ request: ScriptedRequest) throws {
         try request.startStream()
         try request.event("a")
+    }
+
+    /// Each kept connection is closed when it is used again.
+    private static let keptConnectionsDie = Fault(.engine, "engine closes each kept connection at its next use") {
+        let uses = FirstUses()
+        let rig = try await FaultRig(engine: { request in
+            guard uses.isFirst(request.connection) else { return request.closeAfterwards() }
+            try FaultRig.good(request)
+        })
+        return try await rig.outcome {
+            let begun = rig.begun
+            rig.fault.isOn = true
+            let seen = (0..<10).flatMap { _ in rig.crowd() }
+            rig.fault.isOn = false
+            return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: "at once, on a fresh connection")
+        }
     }
 
     private static let engineIsDown = Fault(.engine, "engine refuses connections") {
