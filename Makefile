@@ -24,7 +24,7 @@ build: ## build the release binaries, .build/release/provider-fcgi and provider-
 	$(release) --product provider-fcgi
 	$(release) --product provider-reporter
 
-deb: build ## build the Debian package, .build/deb/provider-client_VERSION_amd64.deb, and have lintian judge it
+deb: build ## build the Debian package, .build/deb/provider-client_VERSION_ARCHITECTURE.deb, and have lintian judge it
 	@scripts/install-dependencies deb
 	@scripts/build-deb
 

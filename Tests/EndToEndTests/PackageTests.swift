@@ -12,6 +12,15 @@ struct PackageTests {
         #expect(try Repository.read("CHANGELOG.md").contains("\n## \(version)"))
     }
 
+    /// Nothing else is a name of an architecture that the package is built for.
+    @Test func thePackageIsForBothArchitectures() throws {
+        #expect(try Repository.read("debian/control").contains("\nArchitecture: amd64 arm64\n"))
+        for script in ["scripts/build-deb", "scripts/test-system", "Makefile", "debian/rules"] {
+            let text = try Repository.read(script)
+            #expect(!text.contains("amd64") && !text.contains("arm64"), "\(script)")
+        }
+    }
+
     /// Sections and keys of the example, which another test compares with the schema.
     private static func keys() throws -> [(path: String, value: String)] {
         var section = ""
