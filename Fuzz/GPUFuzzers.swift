@@ -81,7 +81,7 @@ private func check(_ sample: GPUSample) {
 private func check(in source: Configuration.GPUSource, _ take: (inout SamplerState) -> Void) {
     var configuration = Configuration.GPU()
     configuration.source = source
-    var state = SamplerState(configuration, isPath: false)
+    var state = SamplerState(configuration)
     take(&state)
     let status = state.status(at: .now)
     guard case .known(let sample) = status else {

@@ -4,8 +4,9 @@ import ProviderHandlers
 
 /// Takes the worker from its start to its end.
 struct Worker {
-    /// How long the GPU's first sample may take before requests are accepted all the same.
-    private static let firstSampleLimit = Duration.seconds(5)
+    /// How long the GPU's first sample may take before requests are accepted all the same: as long as a run of nvidia-smi,
+    /// between these two.
+    private static let firstSampleLimits = (least: Duration.seconds(5), most: Duration.seconds(30))
     /// How often threads are told to stop until they have; see `WorkerThreads.haveEnded`.
     private static let drainInterval = Duration.milliseconds(20)
     /// What threads get to send their last words once they are cut.
@@ -54,7 +55,11 @@ struct Worker {
         guard FCGX_Init() == 0 else { throw ListenError(description: "libfcgi cannot be initialized") }
         parts.sampler.start()
         // A request that came before the first sample would be refused as unknown: a restart must refuse nobody.
-        parts.sampler.waitForFirstSample(timeout: Self.firstSampleLimit)
+        let limit = configuration.gpu.nvidiaSMITimeout
+        let limits = Self.firstSampleLimits
+        // More than the unit's TimeoutStartSec (sd_notify(3)).
+        if limit > limits.least { ServiceManager.notify("EXTEND_TIMEOUT_USEC=60000000") }
+        parts.sampler.waitForFirstSample(timeout: max(limits.least, min(limit, limits.most)))
         try threads.start()
         logger.info("ready: listening on \(listener.name), engine \(configuration.ollama.url)")
         ServiceManager.notify("READY=1")

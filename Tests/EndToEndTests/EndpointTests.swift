@@ -58,7 +58,7 @@ import Testing
             let answer = try deployment.fetch("GET", "/health")
             #expect(answer.status == 503)
             #expect(answer.body.contains(#""data":[],"errors":["engine: cannot connect: "#))
-            #expect(answer.body.contains(#""gpu":null,"#))
+            #expect(answer.body.contains(#""product_name":"NVIDIA Idle 1000""#))
         }
     }
 

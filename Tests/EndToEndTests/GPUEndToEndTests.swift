@@ -93,9 +93,9 @@ import Testing
     @Test func theStartSaysWhatWasFound() async throws {
         let deployment = try await Deployment(gpu: .utilization("0 %"))
         #expect(deployment.worker.standardError.contains("NVIDIA Test 4000"))
-        let cpu = try await Deployment()
-        #expect(cpu.worker.standardError.contains("nvidia-smi"))
-        let status = try await onThread { try cpu.complete().status }
+        let idle = try await Deployment()
+        #expect(idle.worker.standardError.contains("NVIDIA Idle 1000"))
+        let status = try await onThread { try idle.complete().status }
         #expect(status == 200)
     }
 }

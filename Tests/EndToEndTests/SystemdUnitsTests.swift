@@ -99,6 +99,8 @@ struct SystemdUnitsTests {
             for device in ["195", "nvidia", "nvidia-frontend", "nvidiactl", "nvidia-uvm", "nvidia-caps"] {
                 #expect(devices.contains("char-\(device) rw"), "\(name)")
             }
+            // WSL 2.
+            #expect(devices.contains("/dev/dxg rw"), "\(name)")
         }
     }
 

@@ -156,6 +156,22 @@ import Testing
         #expect(try await worker.waitForExit() == .status(0))
     }
 
+    /// It waits longer for the first sample than the unit's TimeoutStartSec allows by itself.
+    @Test func systemdIsAskedForTimeWhereNvidiaSMIIsSlow() async throws {
+        let directory = try TemporaryDirectory()
+        let manager = try NotifySocket(directory.path + "/notify")
+        let worker = try await run(
+            [],
+            [
+                "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock", "NOTIFY_SOCKET": manager.path,
+                "PROVIDER_GPU_NVIDIA_SMI_TIMEOUT": "6", "PROVIDER_GPU_MAX_SAMPLE_AGE": "17",
+            ])
+        #expect(try await onThread { try manager.receive() } == "EXTEND_TIMEOUT_USEC=60000000")
+        #expect(try await onThread { try manager.receive() } == "READY=1")
+        worker.terminate()
+        #expect(try await worker.waitForExit() == .status(0))
+    }
+
     @Test func systemdIsTold() async throws {
         let directory = try TemporaryDirectory()
         let manager = try NotifySocket(directory.path + "/notify")

@@ -84,8 +84,8 @@ def provider(folder, engine, central, forward, settings={}, directives=()):
     """
     worker_socket, prefix, log = folder / "fcgi.sock", folder / "nginx", folder / "worker.log"
     environment = {
-        # No GPU of this machine decides anything: neither NVML nor the amdgpu driver is asked, and there is no nvidia-smi.
-        "PATH": "/nonexistent", "PROVIDER_GPU_SOURCE": "nvidia-smi",
+        # No GPU of this machine decides anything: nvidia-smi alone is asked, and shows an idle one.
+        "PATH": str(ROOT / "Tests/Fakes/idle"), "PROVIDER_GPU_SOURCE": "nvidia-smi",
         "PROVIDER_SERVER_SOCKET": str(worker_socket), "PROVIDER_OLLAMA_URL": engine, "PROVIDER_OLLAMA_FORWARD": forward,
         "PROVIDER_URL": central, "PROVIDER_API_KEY": "key-of-the-provider", "PROVIDER_LOG_LEVEL": "trace",
     } | settings

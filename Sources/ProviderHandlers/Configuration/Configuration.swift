@@ -84,8 +84,10 @@ public struct Configuration: Sendable, Equatable {
     /// How GPUs are read and when they count as busy.
     public struct GPU: Sendable, Equatable {
         public var source = GPUSource.auto
-        /// Program name looked up on PATH, or a path.
+        /// Program name looked up on PATH, then in WSL 2's directory; or a path.
         public var nvidiaSMI = "nvidia-smi"
+        /// How long one run of nvidia-smi may take; above 5 s `maxSampleAge` has to leave room for two of them.
+        public var nvidiaSMITimeout = Duration.seconds(5)
         /// Utilization in percent above which (strictly) a GPU is busy.
         public var busyThreshold = 20
         public var busyPolicy = BusyPolicy.any
@@ -97,6 +99,9 @@ public struct Configuration: Sendable, Equatable {
         public var maxSampleAge = Duration.seconds(10)
         /// Completions that one sample lets in; 0 is no limit.
         public var admitPerSample = 0
+
+        /// However long a run of nvidia-smi takes, the next begins after this much, unless `sampleInterval` is longer.
+        static let longestPause = Duration.seconds(5)
     }
 
     /// Who tells of the GPUs' load.
@@ -105,6 +110,8 @@ public struct Configuration: Sendable, Equatable {
         case auto
         case nvml
         case nvidiaSMI = "nvidia-smi"
+        /// AMD's cards alone, whatever else is there.
+        case amdgpu
     }
 
     /// Whether one busy GPU makes the machine busy, or only all of them.

@@ -110,6 +110,7 @@ enum ConfigurationSchema {
         ConfigurationKey("gpu", "source", \.gpu.source, .choice, isFixed: true),
         ConfigurationKey(
             "gpu", "nvidia_smi", \.gpu.nvidiaSMI, .name("the name or path of a program"), isFixed: true),
+        ConfigurationKey("gpu", "nvidia_smi_timeout", \.gpu.nvidiaSMITimeout, .seconds, isFixed: true),
         ConfigurationKey("gpu", "busy_threshold", \.gpu.busyThreshold, .whole(0...100)),
         ConfigurationKey("gpu", "busy_policy", \.gpu.busyPolicy, .choice),
         ConfigurationKey("gpu", "devices", \.gpu.devices, .devices, isFixed: true),

@@ -66,6 +66,8 @@ struct ConfigurationLoader {
                 "provider.url: the API key goes over the network unencrypted to \(configuration.provider.url); use https://"
             )
         }
+        warnings += BaseURLPath.warnings(configuration)
+        try checkSampleAge()
         if configuration.gpu.maxSampleAge <= configuration.gpu.sampleInterval {
             warnings.append(
                 """
@@ -93,6 +95,21 @@ extension ConfigurationLoader {
             """
             server.host: \(server.host) is not a loopback address (server.allow_remote is true): see to it that only nginx \
             reaches port \(server.port)
+            """)
+    }
+
+    /// Beyond the default limit a sample has to last for a run, the pause after it and the next run.
+    private func checkSampleAge() throws(ConfigurationError) {
+        let gpu = configuration.gpu
+        let timeout = gpu.nvidiaSMITimeout
+        let least = timeout * 2 + Configuration.GPU.longestPause
+        guard timeout > Configuration.GPU().nvidiaSMITimeout, gpu.maxSampleAge < least else { return }
+        throw ConfigurationError(
+            places["gpu.nvidia_smi_timeout"] ?? "", "gpu.nvidia_smi_timeout",
+            """
+            with \(timeout.inSeconds) s expected gpu.max_sample_age to be at least \(least.inSeconds) s (twice as \
+            long plus \(Configuration.GPU.longestPause.inSeconds) s: a run, a pause and the next run), found \(gpu.maxSampleAge.inSeconds) s; raise \
+            gpu.max_sample_age
             """)
     }
 

@@ -46,6 +46,7 @@ extension Configuration {
     static func load(
         path: String?, environment: [String: String], defaultPath: String
     ) throws(ConfigurationError) -> LoadedConfiguration {
+        try QuotedVariable.check(environment)
         let file = try ConfigurationFile(path: path, environment: environment, defaultPath: defaultPath)
         var loader = ConfigurationLoader()
         if let file { try loader.apply(file) }

@@ -147,10 +147,10 @@ extension ValueFormat where Value == String {
 }
 
 extension ValueFormat where Value == Secret {
-    /// Goes into an HTTP header as it is.
+    /// Goes into an HTTP header as it is. A Bearer token has no quotation marks (b64token of RFC 6750, section 2.1).
     static var key: Self {
-        .scalar("visible ASCII characters without blanks") { text in
-            text.utf8.allSatisfy(isVisible) ? Secret(text) : nil
+        .scalar("visible ASCII characters without blanks or quotation marks") { text in
+            text.utf8.allSatisfy { isVisible($0) && !#""'"#.utf8.contains($0) } ? Secret(text) : nil
         }
     }
 }

@@ -10,6 +10,9 @@ struct AMDGPU: Sendable {
 
     private let root: String
 
+    /// Where the kernel lists the cards of all drivers.
+    static let directory = "/sys/class/drm"
+
     /// - Parameter root: where sysfs is; a test has one of its own.
     init(root: String = "/sys") {
         self.root = root

@@ -9,14 +9,13 @@ public import Logging
 public final class GPUSampler: Sendable {
     /// What a run may take over its limit before it counts as hanging: starting and reaping a child takes time too.
     private static let grace = Duration.milliseconds(500)
-    /// However long a run takes, the next begins after this much, unless the interval is longer.
-    private static let maxCourtesy = Duration.seconds(5)
     /// Between two runs of nvidia-smi for the details alone, unless somebody wants to see them.
     private static let detailInterval = Duration.seconds(30)
 
     private let reader: NvidiaSMI
     private let nvml: NVMLFeed?
     private let amd: AMDGPU?
+    private let driver: NVIDIADriver
     private let configuration: Configuration.GPU
     /// What of the configuration may change: the busy rule reads it.
     private let rule: Locked<Configuration.GPU>
@@ -30,25 +29,26 @@ public final class GPUSampler: Sendable {
     /// - Parameter nvml: nil to run nvidia-smi alone, for a process that wants to know once.
     public convenience init(_ configuration: Configuration.GPU, nvml: NVMLFeed?, logger: Logger) {
         self.init(
-            reader: NvidiaSMI(configuration), nvml: nvml, amd: AMDGPU(), configuration: configuration, logger: logger)
+            reader: NvidiaSMI(configuration), nvml: nvml, amd: AMDGPU(), driver: NVIDIADriver(),
+            configuration: configuration, logger: logger)
     }
 
     /// - Parameter hangLimit: how long a run may take before it counts as hanging; nil for a little more than it may last.
     init(
-        reader: NvidiaSMI, nvml: NVMLFeed? = nil, amd: AMDGPU? = nil, configuration: Configuration.GPU, logger: Logger,
-        hangLimit: Duration? = nil
+        reader: NvidiaSMI, nvml: NVMLFeed? = nil, amd: AMDGPU? = nil, driver: NVIDIADriver,
+        configuration: Configuration.GPU, logger: Logger, hangLimit: Duration? = nil
     ) {
         self.reader = reader
-        self.nvml = configuration.source == .nvidiaSMI ? nil : nvml
-        // One named in the configuration is looked for alone.
-        self.amd = configuration.source == .auto && !reader.isPath ? amd : nil
+        self.nvml = [.auto, .nvml].contains(configuration.source) ? nvml : nil
+        self.amd = [.auto, .amdgpu].contains(configuration.source) ? amd : nil
+        self.driver = driver
         self.configuration = configuration
         rule = Locked(configuration)
         self.logger = logger
         self.hangLimit = hangLimit ?? reader.limit + Self.grace
         var configuration = configuration
-        if nvml == nil { configuration.source = .nvidiaSMI }
-        state = Locked(SamplerState(configuration, isPath: reader.isPath))
+        if nvml == nil && configuration.source != .amdgpu { configuration.source = .nvidiaSMI }
+        state = Locked(SamplerState(configuration))
     }
 
     /// Begins to sample; once per sampler.
@@ -116,7 +116,7 @@ public final class GPUSampler: Sendable {
     /// The time between two runs: the interval, but nine times the last run if longer, so that nvidia-smi, which is slow
     /// on machines with many GPUs, takes no more than a tenth of the time; and that at most 5 s.
     static func pause(afterRunOf time: Duration, interval: Duration) -> Duration {
-        max(interval, min(time * 9, maxCourtesy))
+        max(interval, min(time * 9, Configuration.GPU.longestPause))
     }
 
     private func sampleUntilCancelled() async {
@@ -141,14 +141,25 @@ public final class GPUSampler: Sendable {
         }
     }
 
-    /// The NVIDIA GPUs; those of AMD only where there are none, since beside one they mostly are a part of the processor
-    /// that draws the screen.
+    /// The NVIDIA GPUs; those of AMD only where nothing speaks for any of NVIDIA's, since beside one they mostly are a part
+    /// of the processor that draws the screen.
     private func read() async throws(NvidiaSMIError) -> GPUSample {
+        let setting = GPUSign(configuration)
+        if configuration.source == .amdgpu {
+            if let sample = await amd?.read() { return sample }
+            throw .missing(program: "amdgpu", reason: "no card in \(AMDGPU.directory) has this driver", sign: setting)
+        }
         do throws(NvidiaSMIError) {
             return try await reader.read()
         } catch {
-            guard case .missing = error, let sample = await amd?.read() else { throw error }
-            return sample
+            guard case .missing(let program, let reason, _) = error else { throw error }
+            var sign = setting
+            if setting?.isOfNVIDIA != true {
+                let found = await driver.sign()
+                if found == nil, let sample = await amd?.read() { return sample }
+                sign = found ?? setting
+            }
+            throw .missing(program: program, reason: reason, sign: sign)
         }
     }
 

@@ -3,22 +3,27 @@ public struct NvidiaSMI: Sendable {
     private let program: String
     private let environment: [String: String]
     private let child: LimitedProcess
+    private let directory: String
 
     public init(_ configuration: Configuration.GPU) {
-        self.init(configuration, environment: Program.environment, limits: LimitedProcess.Limits())
+        self.init(
+            configuration, environment: Program.environment,
+            limits: LimitedProcess.Limits(run: configuration.nvidiaSMITimeout))
     }
 
     /// - Parameters:
     ///   - environment: what our own is; the program is looked up on its PATH.
     ///   - limits: shorter ones let a test be quick.
-    init(_ configuration: Configuration.GPU, environment: [String: String], limits: LimitedProcess.Limits) {
+    ///   - directory: where the program is looked for after PATH; a test has one of its own.
+    init(
+        _ configuration: Configuration.GPU, environment: [String: String], limits: LimitedProcess.Limits,
+        directory: String = NVIDIADriver.wslDirectory
+    ) {
+        self.directory = directory
         program = configuration.nvidiaSMI
         self.environment = Program.forOthers(environment)
         child = LimitedProcess(limits: limits)
     }
-
-    /// Whether the configuration names a place rather than a name; a program that is missing there is an error.
-    var isPath: Bool { program.contains("/") }
 
     /// The longest that a run may take if its child can be killed.
     var limit: Duration { child.limits.run + child.limits.termination }
@@ -29,7 +34,7 @@ public struct NvidiaSMI: Sendable {
     /// segmentation fault after printing on some WSL 2 machines. Never returns when the child cannot be killed.
     func read() async throws(NvidiaSMIError) -> GPUSample {
         let path: String
-        switch await ProgramLookup.find(program, path: environment["PATH"]) {
+        switch await ProgramLookup.find(program, path: environment["PATH"], else: directory) {
         case .found(let found): path = found
         case .notRunnable(let place, let reason): throw .notStarted(program: place, reason: reason)
         case .missing(let reason): throw .missing(program: program, reason: reason)

@@ -1,7 +1,9 @@
 /// Why a run of nvidia-smi gave no sample; its description is what the log and /health say.
 enum NvidiaSMIError: Error, Equatable, CustomStringConvertible {
-    /// There is no such program.
-    case missing(program: String, reason: String)
+    /// There is no such program, or no card of the driver that is asked in its place.
+    ///
+    /// `sign`: what speaks for a GPU all the same; nil on a machine without one.
+    case missing(program: String, reason: String, sign: GPUSign? = nil)
     /// It is there but cannot be started.
     case notStarted(program: String, reason: String)
     /// It took too long and was killed.
@@ -15,7 +17,7 @@ enum NvidiaSMIError: Error, Equatable, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .missing(let program, let reason): "\(program): \(reason)"
+        case .missing(let program, let reason, _): "\(program): \(reason)"
         case .notStarted(let program, let reason): "\(program) cannot be started: \(reason)"
         case .timedOut(let limit, let words):
             "nvidia-smi did not end within \(limit.inSeconds) s and was killed\(Self.tail(words))"

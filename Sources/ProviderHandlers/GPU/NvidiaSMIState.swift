@@ -2,13 +2,15 @@
 struct NvidiaSMIState {
     private enum Outcome {
         case none
-        case absent(String)
+        /// With what speaks for a GPU all the same, if anything does.
+        case absent(String, GPUSign?)
         /// At the end of its run.
         case sample(GPUJudge.Judged, at: ContinuousClock.Instant)
         case failure(String)
     }
 
-    private let isPath: Bool
+    /// Whether nvidia-smi never runs (`gpu.source: amdgpu`).
+    private let isAMDAlone: Bool
     private let maxAge: Duration
     private var outcome = Outcome.none
     /// Once nvidia-smi has been there, its absence is a failure.
@@ -25,15 +27,14 @@ struct NvidiaSMIState {
     /// The last that was read, whether it could be relied on or not.
     private(set) var last: (judged: GPUJudge.Judged, time: ContinuousClock.Instant)?
 
-    /// - Parameter isPath: whether the configuration names the place of nvidia-smi.
-    init(isPath: Bool, maxAge: Duration) {
-        self.isPath = isPath
-        self.maxAge = maxAge
+    init(_ configuration: Configuration.GPU) {
+        isAMDAlone = configuration.source == .amdgpu
+        maxAge = configuration.maxSampleAge
     }
 
     /// Why there is none; nil when there is one, or it is not known yet.
     var absence: String? {
-        if case .absent(let reason) = outcome { reason } else { nil }
+        if case .absent(let reason, _) = outcome { reason } else { nil }
     }
 
     /// Whether nothing has come of any run yet.
@@ -70,9 +71,10 @@ struct NvidiaSMIState {
         isHanging = false
         steps += 1
         switch result {
-        case .failure(.missing) where hadAMD: outcome = .failure("no GPU with the amdgpu driver is left")
-        case .failure(.missing(let program, let reason)) where !isPath && !hasBeenThere:
-            outcome = .absent("\(program): \(reason)")
+        case .failure(.missing(_, _, let sign)) where hadAMD && sign?.isOfNVIDIA != true:
+            outcome = .failure("no GPU with the amdgpu driver is left")
+        case .failure(.missing(let program, let reason, let sign)) where !hasBeenThere:
+            outcome = .absent("\(program): \(reason)", sign)
         case .failure(let error):
             if case .missing = error {} else { hasBeenThere = true }
             outcome = .failure("\(error)")
@@ -93,8 +95,8 @@ struct NvidiaSMIState {
         isHanging = true
         steps += 1
         asOf = now
-        if hadAMD {
-            outcome = .failure("the amdgpu driver does not answer")
+        if isAMDAlone || hadAMD {
+            outcome = .failure("\(name) does not answer")
         } else {
             hasBeenThere = true
             outcome = .failure("\(NvidiaSMIError.unkillable)")
@@ -107,19 +109,27 @@ struct NvidiaSMIState {
         guard hadAMD else { return }
         hadAMD = false
         last = nil
-        outcome = .absent("nvidia-smi: not found")
+        outcome = .absent("nvidia-smi: not found", nil)
     }
 
+    /// Who is asked, as messages name it.
+    private var name: String { isAMDAlone || hadAMD ? "the amdgpu driver" : "nvidia-smi" }
+
     /// A sample grows old without anybody doing anything.
-    func status(at now: ContinuousClock.Instant) -> GPUStatus {
+    ///
+    /// - Parameter library: why NVML's library cannot be had, for what is said of a GPU that nobody finds.
+    func status(at now: ContinuousClock.Instant, without library: String? = nil) -> GPUStatus {
         switch outcome {
-        case .none: return .unknown(reason: "nvidia-smi has not answered yet", last: nil)
-        case .absent: return .absent
+        case .none: return .unknown(reason: "\(name) has not answered yet", last: nil)
+        case .absent(_, nil): return .absent
+        case .absent(let reason, let sign?):
+            let places = [reason, library.map { "NVML: \($0)" }].compactMap(\.self).joined(separator: "; ")
+            return .unknown(reason: "no GPU is found although \(sign): \(places)", last: nil)
         case .failure(let reason): return .unknown(reason: reason, last: last?.judged.selected)
         case .sample(let judged, let time):
             if now - time <= maxAge { return .known(judged.selected) }
             var reason = "the newest GPU sample is \(Int((now - time).inSeconds)) s old"
-            if let runStarted { reason += ", nvidia-smi has been running for \(Int((now - runStarted).inSeconds)) s" }
+            if let runStarted { reason += ", \(name) has been running for \(Int((now - runStarted).inSeconds)) s" }
             return .unknown(reason: reason, last: judged.selected)
         }
     }

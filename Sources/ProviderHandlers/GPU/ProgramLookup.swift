@@ -10,22 +10,26 @@ enum ProgramLookup: Equatable {
     case missing(reason: String)
 
     /// Looks without blocking the caller's thread, which belongs to Swift's pool: a directory may be on a dead server.
-    static func find(_ program: String, path: String?) async -> Self {
+    ///
+    /// - Parameters:
+    ///   - program: a name to be looked up, or a path, recognized by its slash.
+    ///   - path: directories as in `PATH`; relative ones are passed over.
+    ///   - directory: looked in after those of `path`.
+    static func find(_ program: String, path: String?, else directory: String) async -> Self {
         await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(returning: search(program, path: path)) }
+            DispatchQueue.global().async {
+                continuation.resume(returning: search(program, path: path, else: directory))
+            }
         }
     }
 
-    /// - Parameters:
-    ///   - program: a name to be looked up in `path`, or a path, recognized by its slash.
-    ///   - path: directories as in `PATH`; relative ones are passed over.
-    private static func search(_ program: String, path: String?) -> Self {
+    private static func search(_ program: String, path: String?, else directory: String) -> Self {
         // C would see only what comes before it.
         guard !program.isEmpty && !program.utf8.contains(0) else { return .missing(reason: "is no program name") }
         if program.contains("/") { return check(program) }
         let directories = (path ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").filter { $0.hasPrefix("/") }
         var secondBest: Self?
-        for directory in directories {
+        for directory in directories.map(String.init) + [directory] {
             let result = check("\(directory)/\(program)")
             switch result {
             case .found: return result
@@ -33,7 +37,14 @@ enum ProgramLookup: Equatable {
             case .missing: break
             }
         }
-        return secondBest ?? .missing(reason: "not found on PATH")
+        let places = directories.isEmpty ? "no absolute directories" : directories.joined(separator: ":")
+        return secondBest ?? .missing(reason: "not found on PATH (\(shown(places))) or in \(directory)")
+    }
+
+    /// A PATH as messages show it: not longer than a line of a log bears.
+    private static func shown(_ path: String) -> String {
+        let limit = 500
+        return path.count > limit ? path.prefix(limit) + "…" : path
     }
 
     private static func check(_ path: String) -> Self {

@@ -19,17 +19,18 @@ struct SamplerState {
     /// Counts the samples that the status was of: two readings with the same number are of one sample.
     private(set) var samples: UInt64 = 0
 
-    /// - Parameter isPath: whether the configuration names the place of nvidia-smi.
-    init(_ configuration: Configuration.GPU, isPath: Bool) {
+    init(_ configuration: Configuration.GPU) {
         source = configuration.source
         maxAge = configuration.maxSampleAge
         judge = GPUJudge(devices: configuration.devices)
-        nvidiaSMI = NvidiaSMIState(isPath: isPath, maxAge: configuration.maxSampleAge)
+        nvidiaSMI = NvidiaSMIState(configuration)
     }
+
+    private var usesNVML: Bool { source == .auto || source == .nvml }
 
     /// Whether it cannot be told yet how the GPUs are.
     var isFirst: Bool {
-        if source == .nvidiaSMI { return nvidiaSMI.isOpen }
+        if !usesNVML { return nvidiaSMI.isOpen }
         if source == .nvml || nvml.last != nil { return nvml.isOpen }
         // No nvidia-smi, or one that fails, says little as long as NVML may still answer.
         return nvidiaSMI.isOpen || nvml.isOpen && !nvidiaSMI.isKnown
@@ -37,7 +38,7 @@ struct SamplerState {
 
     /// Whether the load is known without nvidia-smi, which then only tells details.
     func needsOnlyDetails(at now: ContinuousClock.Instant) -> Bool {
-        source != .nvidiaSMI && nvml.fresh(at: now) != nil
+        usesNVML && nvml.fresh(at: now) != nil
     }
 
     /// Runs of nvidia-smi begun, ended and found to hang.
@@ -86,11 +87,12 @@ struct SamplerState {
 
     /// The state at `now`: a sample grows old without anybody doing anything.
     func status(at now: ContinuousClock.Instant) -> GPUStatus {
-        if source == .nvidiaSMI { return nvidiaSMI.status(at: now) }
+        if !usesNVML { return nvidiaSMI.status(at: now) }
         if let fresh = nvml.fresh(at: now) { return .known(fresh.selected) }
         let isAlone = source == .nvml
         if let reason = nvml.absence {
-            return isAlone ? .unknown(reason: "NVML: \(reason)", last: nil) : nvidiaSMI.status(at: now)
+            return isAlone
+                ? .unknown(reason: "NVML: \(reason)", last: nil) : nvidiaSMI.status(at: now, without: reason)
         }
         guard !nvml.isOpen else {
             if !isAlone && nvidiaSMI.absence == nil && !nvidiaSMI.isOpen { return nvidiaSMI.status(at: now) }

@@ -11,8 +11,8 @@ public final class Reporter: Sendable {
         case refused = 77
     }
 
-    /// nvidia-smi gets 5 s and another to die; a reading that takes longer is reported as unknown.
-    private static let gpuLimit = Duration.milliseconds(6500)
+    /// What nvidia-smi gets to die after its own limit, and a little more; a longer reading is reported as unknown.
+    private static let gpuGrace = Duration.milliseconds(1500)
 
     private let configuration: Configuration
     private let collector: ReportCollector
@@ -38,12 +38,14 @@ public final class Reporter: Sendable {
             central: CentralClient(http: HTTPClient(proxied: true), provider: configuration.provider), logger: logger)
     }
 
-    /// The report as JSON, collected within 10 s; a part that is down is empty, not an error.
+    /// The report as JSON, collected within 10 s, or `gpu.nvidia_smi_timeout` and 1.5 s if that is longer.
+    ///
+    /// A part that is down is empty, not an error.
     public func report() -> [UInt8] {
         JSONAnswer.encode(collect())
     }
 
-    /// Collects and delivers; blocks for up to 70 s.
+    /// Collects, as `report()` does, and delivers; blocks for up to 60 s more.
     public func run() -> Outcome {
         let report = collect()
         for error in report.errors ?? [] { logger.warning("reported without: \(error)") }
@@ -83,10 +85,11 @@ public final class Reporter: Sendable {
         }
         if !isStopped { sampler.start() }
         defer { sampler.stop() }
+        let gpuLimit = configuration.gpu.nvidiaSMITimeout + Self.gpuGrace
         // The engine is asked while nvidia-smi runs. No completion runs in this process, so none is in flight.
         return collector.collect(
             {
-                sampler.waitForFirstSample(timeout: Self.gpuLimit - (ContinuousClock.now - started))
+                sampler.waitForFirstSample(timeout: gpuLimit - (ContinuousClock.now - started))
                 return sampler.status
             }, inFlight: 0)
     }

@@ -51,6 +51,12 @@ extension Fault {
                     try user.prlimit(worker, "--nproc=1:")
                 }, over: { try user.prlimit($0.deployment.worker, "--nproc=\(limit.text):") })
         },
+        Fault(
+            .gpu, "nvidia-smi is not found although a driver's file speaks for a GPU",
+            obstacle: OwnGPU.obstacle
+                ?? (MountNamespace.isPossible ? nil : "this user may not have a namespace of mounts"),
+            isRare: true
+        ) { try await notFound() },
         nvml("NVML hangs", "once its process has been killed, after 2 s of silence") {
             try $1.set("gpu0.utilization hang")
         },
@@ -118,6 +124,31 @@ extension Fault {
             try program.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %")))
             if !FileManager.default.fileExists(atPath: program.path) { try program.install() }
             try over(rig)
+            try rig.waitUntilServed()
+            return outcome
+        }
+    }
+
+    /// A CPU machine until the driver's file is there.
+    private static func notFound() async throws -> Outcome {
+        let program = try FakeNvidiaSMI()
+        try program.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %")))
+        let devices = try TemporaryDirectory()
+        let rig = try await FaultRig { central, engine in
+            try await Deployment(
+                settings: ["PATH": program.environment["PATH"], "PROVIDER_GPU_SOURCE": nil],
+                workerCommand: MountNamespace.extendingDevices(in: devices.path), central: central, engine: engine)
+        }
+        return try await rig.outcome {
+            let outcome = try refused(rig, "with the first sample once nvidia-smi is found") {
+                if FileManager.default.fileExists(atPath: program.path) { try program.remove() }
+                try devices.write("", to: "view/nvidia0")
+            } whileItLasts: {
+                try rig.deployment.waitUntil("the sign is named") {
+                    rig.logged("no GPU is found although /dev/nvidia0 is there: nvidia-smi: not found on PATH (") > 0
+                }
+            }
+            try program.install()
             try rig.waitUntilServed()
             return outcome
         }

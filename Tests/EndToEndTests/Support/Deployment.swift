@@ -12,7 +12,7 @@ final class Deployment: Sendable {
     let central: ScriptedServer
     var worker: ChildProcess { process.withLock { $0 } }
     let nginx: NginxServer
-    /// Nil on a machine without nvidia-smi.
+    /// Nil on a machine whose GPU is idle all the time.
     let gpu: FakeGPU?
     /// Kept: its directory holds the library, which every new child of the worker's loads.
     private let nvml: FakeNVML?
@@ -31,7 +31,7 @@ final class Deployment: Sendable {
     ///   - settings: environment of the worker besides what connects the parts; it overrides the file. nil takes
     ///     a variable away.
     ///   - configuration: contents of the worker's configuration file.
-    ///   - gpu: what nvidia-smi shows; nil for a machine without one.
+    ///   - gpu: what nvidia-smi shows; nil for one idle GPU.
     ///   - nvml: the library in place of NVIDIA's, which is then asked before nvidia-smi.
     ///   - workerCommand: what is to run the worker, with its command line behind it; it has to become the worker.
     ///   - nginxCommand: the same for nginx.
@@ -53,7 +53,9 @@ final class Deployment: Sendable {
         socket = inherited?.path ?? directory.path + "/fcgi.sock"
         gpu = try state.map { try FakeGPU($0) }
         self.nvml = nvml
-        var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu)
+        // A test that brings a source of its own has no other.
+        let ownPath = settings["PATH"] ?? (nvml == nil ? nil : noPrograms)
+        var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu, path: ownPath)
         environment["PROVIDER_SERVER_SOCKET"] = socket
         if let nvml { environment.merge(nvml.environment.merging(["PROVIDER_GPU_SOURCE": "auto"]) { $1 }) { $1 } }
         if forward != "worker" { environment["PROVIDER_OLLAMA_FORWARD"] = forward }
@@ -85,15 +87,28 @@ final class Deployment: Sendable {
     }
 
     /// The environment of either program: none of ours, so that what the machine has changes no test.
-    static func environment(engine: ScriptedServer, central: ScriptedServer, gpu: FakeGPU?) -> [String: String] {
-        [
-            "PATH": gpu?.path ?? noPrograms,
+    ///
+    /// - Parameters:
+    ///   - gpu: nil for one that is idle all the time.
+    ///   - path: where nvidia-smi is looked for in its place.
+    static func environment(
+        engine: ScriptedServer, central: ScriptedServer, gpu: FakeGPU?, path: String? = nil
+    ) -> [String: String] {
+        let path = gpu?.path ?? path
+        return [
+            "PATH": path ?? idleGPU,
             "PROVIDER_OLLAMA_URL": engine.url, "PROVIDER_URL": central.url, "PROVIDER_API_KEY": apiKey,
             "PROVIDER_NGROK_URL": "https://example.ngrok-free.app", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
             // Not the real NVML of the machine, nor its AMD GPUs.
             "PROVIDER_GPU_SOURCE": "nvidia-smi",
-        ]
+        ].merging(path == nil ? Self.askedOnce : [:]) { $1 }
     }
+
+    /// The idle GPU is looked at when the program starts, however long that takes, and then no more.
+    private static let askedOnce = [
+        "PROVIDER_GPU_SAMPLE_INTERVAL": "3600", "PROVIDER_GPU_MAX_SAMPLE_AGE": "7200",
+        "PROVIDER_GPU_NVIDIA_SMI_TIMEOUT": "600",
+    ]
 
     /// Gives the worker another configuration file and tells it so.
     func reload(_ configuration: String) throws {
@@ -139,3 +154,6 @@ extension ChildProcess {
 
 /// A PATH without nvidia-smi, also on a machine that has one.
 let noPrograms = "/nonexistent"
+
+/// A PATH whose nvidia-smi shows one idle GPU.
+let idleGPU = Repository.root + "/Tests/Fakes/idle"

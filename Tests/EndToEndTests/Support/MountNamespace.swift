@@ -18,4 +18,35 @@ enum MountNamespace {
     static func showing(_ file: String, as place: String) -> [String] {
         start + ["sh", "-c", #"mount --bind "$0" "$1" && shift && exec "$@""#, file, place]
     }
+
+    /// Put in front of a command. It sees `directory` as /usr/lib/wsl/lib, which need not be there, and the rest as it is.
+    ///
+    /// - Parameter work: an empty directory of the test's.
+    static func showingInWSL(_ directory: String, work: String) -> [String] {
+        extending(
+            "/usr/lib", in: work, #"rm -f "$0/view/wsl" && mkdir "$0/view/wsl" && ln -s "$2" "$0/view/wsl/lib""#,
+            directory)
+    }
+
+    /// Put in front of a command. It sees the devices of this machine, and the files that the test adds to `work`/view.
+    ///
+    /// - Parameter work: an empty directory of the test's.
+    static func extendingDevices(in work: String) -> [String] {
+        extending("/dev", in: work, ":", "")
+    }
+
+    /// Mounts a directory of links to all that is in `place` over it, once `change` has changed the directory.
+    private static func extending(_ place: String, in work: String, _ change: String, _ argument: String) -> [String] {
+        let script = #"""
+            set -e
+            mkdir "$0/real" "$0/view"
+            mount --rbind "$1" "$0/real"
+            ln -s "$0"/real/* "$0/view"
+            \#(change)
+            mount --bind "$0/view" "$1"
+            shift 2
+            exec "$@"
+            """#
+        return start + ["sh", "-c", script, work, place, argument]
+    }
 }

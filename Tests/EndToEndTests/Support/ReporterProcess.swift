@@ -12,7 +12,8 @@ extension Deployment {
         behind command: [String] = [], _ arguments: [String] = [], engine: ScriptedServer,
         central: ScriptedServer? = nil, settings: [String: String] = [:]
     ) throws -> ChildProcess {
-        var environment = environment(engine: engine, central: central ?? engine, gpu: nil).merging(settings) { $1 }
+        var environment = environment(engine: engine, central: central ?? engine, gpu: nil, path: settings["PATH"])
+            .merging(settings) { $1 }
         let program = try BuiltProduct.path("provider-reporter")
         guard !command.isEmpty else { return try ChildProcess(program, arguments, environment: environment) }
         // Only the reporter's own PATH is without programs.

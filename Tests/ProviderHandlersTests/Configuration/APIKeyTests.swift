@@ -28,10 +28,22 @@ struct APIKeyTests {
     @Test(arguments: [
         ("", "expected a key, found an empty file"),
         (" \n\n", "expected a key, found an empty file"),
-        ("s3cret\ns3cret\n", "expected one line of visible ASCII characters without blanks, found something else"),
-        (" s3cret", "expected one line of visible ASCII characters without blanks, found something else"),
-        ("s3crét", "expected one line of visible ASCII characters without blanks, found something else"),
-        ("s3cret\0", "expected one line of visible ASCII characters without blanks, found something else"),
+        (
+            "s3cret\ns3cret\n",
+            "expected one line of visible ASCII characters without blanks or quotation marks, found something else"
+        ),
+        (
+            " s3cret",
+            "expected one line of visible ASCII characters without blanks or quotation marks, found something else"
+        ),
+        (
+            "s3crét",
+            "expected one line of visible ASCII characters without blanks or quotation marks, found something else"
+        ),
+        (
+            "s3cret\0",
+            "expected one line of visible ASCII characters without blanks or quotation marks, found something else"
+        ),
         (String(repeating: "s3cret", count: 2000), "cannot be read: expected at most 8192 bytes, found more"),
     ])
     func unusableFile(_ contents: String, _ expected: String) throws {

@@ -7,7 +7,8 @@ import Testing
 struct ConfigurationChangeTests {
     private static let fixed = [
         "server.socket", "server.socket_group", "server.host", "server.port", "server.allow_remote",
-        "gpu.source", "gpu.nvidia_smi", "gpu.devices", "gpu.sample_interval", "gpu.max_sample_age",
+        "gpu.source", "gpu.nvidia_smi", "gpu.nvidia_smi_timeout", "gpu.devices", "gpu.sample_interval",
+        "gpu.max_sample_age",
     ]
 
     /// Each key by itself, so that none is forgotten.

@@ -18,7 +18,7 @@ struct ConfigurationEnvironmentTests {
         ),
         (
             "PROVIDER_API_KEY", "two words",
-            "provider.api_key: expected visible ASCII characters without blanks, found a value that is not shown"
+            "provider.api_key: expected visible ASCII characters without blanks or quotation marks, found a value that is not shown"
         ),
     ])
     func errors(_ name: String, _ text: String, _ expected: String) throws {

@@ -134,6 +134,7 @@ struct ConfigurationErrorTests {
         ("ngrok.url", url + #", or """#, ["a.ngrok-free.app"]),
         ("ngrok.api", url, ["''"]),
         ("gpu.nvidia_smi", "the name or path of a program", ["''"]),
+        ("gpu.nvidia_smi_timeout", seconds, ["0", "86401", "5s"]),
         ("gpu.busy_threshold", "a whole number from 0 to 100", ["-1", "101", "20%"]),
         (
             "gpu.devices", devices,

@@ -80,6 +80,9 @@ let settings: [Setting] = [
     Setting("gpu.nvidia_smi", "/usr/bin/nvidia-smi", "PROVIDER_GPU_NVIDIA_SMI") {
         $0.gpu.nvidiaSMI = "/usr/bin/nvidia-smi"
     },
+    Setting("gpu.nvidia_smi_timeout", "2.5", "PROVIDER_GPU_NVIDIA_SMI_TIMEOUT") {
+        $0.gpu.nvidiaSMITimeout = .milliseconds(2500)
+    },
     Setting("gpu.busy_threshold", "0", "PROVIDER_GPU_BUSY_THRESHOLD") { $0.gpu.busyThreshold = 0 },
     Setting("gpu.busy_policy", "all", "PROVIDER_GPU_BUSY_POLICY") { $0.gpu.busyPolicy = .all },
     Setting("gpu.devices", "[0, 12, GPU-8f3ac6bd, 'MIG-1']", "PROVIDER_GPU_DEVICES", "0, 12,GPU-8f3ac6bd ,MIG-1") {

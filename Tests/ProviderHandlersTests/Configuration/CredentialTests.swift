@@ -59,7 +59,7 @@ struct CredentialTests {
         #expect(
             try fixture.problem { try fixture.load(environment: environment) } == """
                 systemd credential api_key: provider.api_key_file: api_key: expected one line of visible ASCII \
-                characters without blanks, found something else
+                characters without blanks or quotation marks, found something else
                 """)
     }
 

@@ -99,18 +99,20 @@ struct AMDGPUTests {
 
     private func withSampler(
         _ sysfs: FakeSysfs, _ nvidiaSMI: FakeNvidiaSMI, nvml: FakeNVML? = nil, devices: [String] = [],
-        source: Configuration.GPUSource = .auto, _ body: (GPUSampler, Configuration.GPU) async throws -> Void
+        source: Configuration.GPUSource = .auto, driver: NVIDIADriver = .nowhere, program name: String = "nvidia-smi",
+        _ body: (GPUSampler, Configuration.GPU) async throws -> Void
     ) async throws {
         var configuration = Configuration.GPU()
         configuration.sampleInterval = .milliseconds(1)
         configuration.maxSampleAge = .seconds(600)
         configuration.devices = devices
         configuration.source = source
+        configuration.nvidiaSMI = name
         let program = try BuiltProduct.path("provider-fcgi")
         let feed = nvml.map { NVMLFeed(program: program, environment: $0.environment, timing: FeedFixture.patient) }
         let sampler = GPUSampler(
-            reader: nvidiaSMI.reader(configuration), nvml: feed, amd: sysfs.reader, configuration: configuration,
-            logger: log.logger, hangLimit: .seconds(600))
+            reader: nvidiaSMI.reader(configuration), nvml: feed, amd: sysfs.reader, driver: driver,
+            configuration: configuration, logger: log.logger, hangLimit: .seconds(600))
         sampler.start()
         defer { sampler.stop() }
         try await body(sampler, configuration)
@@ -175,8 +177,68 @@ struct AMDGPUTests {
         try await withSampler(sysfs, try FakeNvidiaSMI(), nvml: nvml, source: source) { sampler, _ in
             switch source {
             case .nvml: try await eventually("unknown") { reason(sampler)?.hasPrefix("NVML: libnvidia-ml") == true }
-            default: try await eventually("absent") { sampler.status == .absent }
+            default:
+                try await eventually("unknown") {
+                    reason(sampler)?.hasPrefix("no GPU is found although gpu.source is nvidia-smi: ") == true
+                }
             }
+        }
+    }
+
+    @Test(
+        "where something speaks for a GPU of NVIDIA's they do not count",
+        arguments: ["/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg"])
+    func besideADriver(_ file: String) async throws {
+        let sysfs = try FakeSysfs()
+        try sysfs.add("card0", FakeSysfs.full)
+        let files = try FakeDriver()
+        try await withSampler(sysfs, try FakeNvidiaSMI(), driver: files.driver) { sampler, _ in
+            try await eventually("known") { known(sampler)?.utilization == 37 }
+            try files.add(file)
+            try await eventually("unknown") {
+                reason(sampler)?.hasPrefix("no GPU is found although \(file) is there: nvidia-smi: ") == true
+            }
+        }
+        try await withSampler(sysfs, try FakeNvidiaSMI(), program: "my-smi") { sampler, _ in
+            try await eventually("unknown") {
+                reason(sampler)?.hasPrefix("no GPU is found although gpu.nvidia_smi is \"my-smi\": ") == true
+            }
+        }
+    }
+
+    @Test(
+        "by their own source they count, whatever else is there, and nothing else is started", arguments: [true, false])
+    func ownSource(isWorker: Bool) async throws {
+        let sysfs = try FakeSysfs()
+        try sysfs.add("card0", FakeSysfs.full)
+        let files = try FakeDriver()
+        try files.add("/dev/nvidia0")
+        let nvidiaSMI = try FakeNvidiaSMI(FakeNvidiaSMI.printing(Documents.document()))
+        let nvml = try FakeNVML("gpu0.utilization 7")
+        try await withSampler(
+            sysfs, nvidiaSMI, nvml: isWorker ? nvml : nil, devices: ["0"], source: .amdgpu, driver: files.driver
+        ) { sampler, configuration in
+            try await eventually("known") { known(sampler)?.utilization == 37 }
+            #expect(BusyRule.verdict(sampler.status, configuration) == .busy)
+            try sysfs.write("5\n", "card0", "gpu_busy_percent")
+            try await eventually("idle") { BusyRule.verdict(sampler.status, configuration) == .idle }
+            try sysfs.remove("card0")
+            try await eventually("gone") { reason(sampler) == "no GPU with the amdgpu driver is left" }
+        }
+        #expect(nvidiaSMI.runs == 0)
+        #expect(nvml.starts == 0)
+    }
+
+    @Test("by their own source no card is unknown, until there is one")
+    func ownSourceWithoutCard() async throws {
+        let sysfs = try FakeSysfs()
+        try await withSampler(sysfs, try FakeNvidiaSMI(), source: .amdgpu) { sampler, _ in
+            try await eventually("unknown") {
+                reason(sampler)
+                    == "no GPU is found although gpu.source is amdgpu: amdgpu: no card in /sys/class/drm has this driver"
+            }
+            try sysfs.add("card0", FakeSysfs.full)
+            try await eventually("known") { known(sampler)?.utilization == 37 }
         }
     }
 }

@@ -21,12 +21,12 @@ struct GPUSamplerTests {
     private func withSampler(
         of fake: FakeNvidiaSMI, _ configuration: Configuration.GPU = configuration(),
         limits: LimitedProcess.Limits = LimitedProcess.Limits(run: .seconds(600), termination: .seconds(600)),
-        _ body: (GPUSampler) async throws -> Void
+        driver: NVIDIADriver = .nowhere, _ body: (GPUSampler) async throws -> Void
     ) async throws {
         // A machine so slow that a run overstays its limits must not look like one whose child cannot be killed.
         let sampler = GPUSampler(
-            reader: fake.reader(configuration, limits: limits), configuration: configuration, logger: log.logger,
-            hangLimit: .seconds(600))
+            reader: fake.reader(configuration, limits: limits), driver: driver, configuration: configuration,
+            logger: log.logger, hangLimit: .seconds(600))
         sampler.start()
         defer { sampler.stop() }
         try await body(sampler)
@@ -74,6 +74,8 @@ struct GPUSamplerTests {
     @Test("without nvidia-smi there is no GPU, until it turns up, and then it may not go")
     func lifeOfADriver() async throws {
         let fake = try FakeNvidiaSMI()
+        let path = fake.environment["PATH"] ?? ""
+        let missing = "nvidia-smi: not found on PATH (\(path)) or in /usr/lib/wsl/lib"
         try fake.behave("echo 'No devices were found'; exit 6")
         try await withSampler(of: fake) { sampler in
             await wait(for: sampler)
@@ -83,7 +85,7 @@ struct GPUSamplerTests {
             try fake.behave(FakeNvidiaSMI.printing(Documents.document()))
             try await eventually("it works") { isKnown(sampler) }
             try fake.remove()
-            try await eventually("it has gone") { reason(sampler) == "nvidia-smi: not found on PATH" }
+            try await eventually("it has gone") { reason(sampler) == missing }
             try fake.install()
             try await eventually("it is back") { isKnown(sampler) }
             // A state shows before its line does.
@@ -94,10 +96,10 @@ struct GPUSamplerTests {
             + "NVIDIA Example 100 GPU-00000000-0000-0000-0000-000000000001 24564 MiB"
         #expect(
             log.lines == [
-                "info: no GPU: nvidia-smi: not found on PATH",
+                "info: no GPU: \(missing)",
                 "warning: GPU state unknown: nvidia-smi exited with 6: No devices were found",
                 found,
-                "warning: GPU state unknown: nvidia-smi: not found on PATH",
+                "warning: GPU state unknown: \(missing)",
                 found,
             ])
     }
@@ -107,9 +109,58 @@ struct GPUSamplerTests {
         let fake = try FakeNvidiaSMI()
         try await withSampler(of: fake, Self.configuration { $0.nvidiaSMI = fake.path }) { sampler in
             await wait(for: sampler)
-            #expect(reason(sampler) == "\(fake.path): No such file or directory")
+            #expect(
+                reason(sampler) == "no GPU is found although gpu.nvidia_smi is \"\(fake.path)\": "
+                    + "\(fake.path): No such file or directory")
         }
     }
+
+    @Test("a driver that is loaded later makes the state unknown, and still does once it is gone")
+    func driverIsLoadedLater() async throws {
+        let files = try FakeDriver()
+        try await withSampler(of: try FakeNvidiaSMI(), driver: files.driver) { sampler in
+            await wait(for: sampler)
+            #expect(sampler.status == .absent)
+            try files.add("/dev/nvidia0")
+            try await eventually("it is seen") {
+                reason(sampler)?.hasPrefix("no GPU is found although /dev/nvidia0 is there: nvidia-smi: not f") == true
+            }
+            try files.remove("/dev/nvidia0")
+            try await eventually("it is remembered") {
+                reason(sampler)?.hasPrefix("no GPU is found although /dev/nvidia0 was there: ") == true
+            }
+        }
+        #expect(log.lines.first?.hasPrefix("info: no GPU: nvidia-smi: not found on PATH (") == true)
+        #expect(
+            log.count(containing: "warning: GPU state unknown: no GPU is found although /dev/nvidia0 is there") == 1)
+    }
+
+    @Test("what is set speaks for a GPU, from the first look on", arguments: settings)
+    func settingSpeaksForAGPU(_ setting: Setting) async throws {
+        var configuration = Self.configuration()
+        setting.change(&configuration)
+        try await withSampler(of: try FakeNvidiaSMI(), configuration) { sampler in
+            await wait(for: sampler)
+            #expect(reason(sampler)?.hasPrefix("no GPU is found although \(setting.words): ") == true)
+            #expect(BusyRule.verdict(sampler.status, configuration) != .idle)
+        }
+    }
+
+    struct Setting: Sendable, CustomTestStringConvertible {
+        let words: String
+        let change: @Sendable (inout Configuration.GPU) -> Void
+
+        var testDescription: String { words }
+    }
+
+    /// Without a feed of NVML, as in the reporter, the source `nvml` reads by nvidia-smi.
+    private static let settings = [
+        Setting(words: "gpu.source is nvidia-smi") { $0.source = .nvidiaSMI },
+        Setting(words: "gpu.source is nvml") { $0.source = .nvml },
+        Setting(words: "gpu.source is amdgpu") { $0.source = .amdgpu },
+        Setting(words: "gpu.devices is set") { $0.devices = ["0"] },
+        Setting(words: "gpu.nvidia_smi is \"smi-of-mine\"") { $0.nvidiaSMI = "smi-of-mine" },
+    ]
 
     @Test("a device that is absent makes the state unknown until it is there")
     func absentDevice() async throws {
@@ -142,7 +193,7 @@ struct GPUSamplerTests {
         let fake = try FakeNvidiaSMI("echo $$ >$here/process; exec sleep 600")
         let configuration = Self.configuration()
         let sampler = GPUSampler(
-            reader: fake.reader(configuration), configuration: configuration, logger: log.logger,
+            reader: fake.reader(configuration), driver: .nowhere, configuration: configuration, logger: log.logger,
             hangLimit: .milliseconds(100))
         sampler.start()
         defer { sampler.stop() }
@@ -187,7 +238,7 @@ struct GPUSamplerTests {
         do {
             let configuration = Self.configuration { $0.maxSampleAge = .seconds(1) }
             let sampler = GPUSampler(
-                reader: fake.reader(configuration), configuration: configuration, logger: log.logger)
+                reader: fake.reader(configuration), driver: .nowhere, configuration: configuration, logger: log.logger)
             ended = sampler
             sampler.start()
             await wait(for: sampler)

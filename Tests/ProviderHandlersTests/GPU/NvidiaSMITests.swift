@@ -167,7 +167,10 @@ struct NvidiaSMITests {
     func missing() async throws {
         let fake = try FakeNvidiaSMI()
         var configuration = Configuration.GPU()
-        #expect(await failure(fake.reader()) == .missing(program: "nvidia-smi", reason: "not found on PATH"))
+        let path = fake.environment["PATH"] ?? ""
+        #expect(
+            await failure(fake.reader())
+                == .missing(program: "nvidia-smi", reason: "not found on PATH (\(path)) or in /usr/lib/wsl/lib"))
         configuration.nvidiaSMI = fake.path
         #expect(
             await failure(fake.reader(configuration))
@@ -182,7 +185,39 @@ struct NvidiaSMITests {
         try FileManager.default.createDirectory(atPath: fake.path, withIntermediateDirectories: false)
         #expect(
             await failure(fake.reader(environment: ["PATH": "relative::/nowhere:" + fake.directory.path]))
-                == .missing(program: "nvidia-smi", reason: "not found on PATH"))
+                == .missing(
+                    program: "nvidia-smi",
+                    reason: "not found on PATH (/nowhere:\(fake.directory.path)) or in /usr/lib/wsl/lib"))
+        let nothing = NvidiaSMIError.missing(
+            program: "nvidia-smi", reason: "not found on PATH (no absolute directories) or in /usr/lib/wsl/lib")
+        #expect(await failure(fake.reader(environment: ["PATH": "relative:"])) == nothing)
+        // No message is longer than a line can be.
+        let long = "/" + String(repeating: "x", count: 5000)
+        guard case .missing(_, let reason, _) = await failure(fake.reader(environment: ["PATH": long])) else {
+            Issue.record("it was found")
+            return
+        }
+        #expect(reason.count < 600)
+    }
+
+    @Test("after PATH it is looked for in WSL 2's directory", arguments: [true, false])
+    func inWSLDirectory(isOnPATH: Bool) async throws {
+        let other = try FakeNvidiaSMI(FakeNvidiaSMI.printing(Documents.document()))
+        let onPATH = try FakeNvidiaSMI(isOnPATH ? FakeNvidiaSMI.printing(Documents.twoGPUs()) : nil)
+        let reader = NvidiaSMI(
+            Configuration.GPU(), environment: onPATH.environment,
+            limits: LimitedProcess.Limits(run: .seconds(600), termination: .seconds(600)),
+            directory: other.directory.path)
+        #expect(try await reader.read().gpus.count == (isOnPATH ? 2 : 1))
+        #expect(other.runs == (isOnPATH ? 0 : 1))
+    }
+
+    @Test("its limit is the configuration's")
+    func configuredLimit() {
+        var configuration = Configuration.GPU()
+        #expect(NvidiaSMI(configuration).limit == .seconds(6))
+        configuration.nvidiaSMITimeout = .seconds(30)
+        #expect(NvidiaSMI(configuration).limit == .seconds(31))
     }
 
     @Test("one that cannot be started")

@@ -13,11 +13,11 @@ struct SamplerStateTests {
     private let missing = NvidiaSMIError.missing(program: "nvidia-smi", reason: "not found on PATH")
     private let broken = NvidiaSMIError.noSample(.noDocument(words: "Driver gone"), .exited(9))
 
-    private func state(path: Bool = false, devices: [String] = []) -> SamplerState {
+    private func state(devices: [String] = []) -> SamplerState {
         var configuration = Configuration.GPU()
         configuration.source = .nvidiaSMI
         configuration.devices = devices
-        return SamplerState(configuration, isPath: path)
+        return SamplerState(configuration)
     }
 
     @Test("before the first run has ended nothing is known")
@@ -39,11 +39,12 @@ struct SamplerStateTests {
         #expect(state.status(at: start + .seconds(86400)) == .absent)
     }
 
-    @Test("missing where the configuration says it is, is a failure")
-    func missingAtPath() {
-        var state = state(path: true)
-        let error = NvidiaSMIError.missing(program: "/opt/nvidia-smi", reason: "No such file or directory")
-        let reason = "/opt/nvidia-smi: No such file or directory"
+    @Test("missing although something speaks for a GPU, the state is unknown")
+    func missingWithASign() {
+        var state = state()
+        let error = NvidiaSMIError.missing(
+            program: "/opt/nvidia-smi", reason: "No such file or directory", sign: GPUSign(description: "so and so"))
+        let reason = "no GPU is found although so and so: /opt/nvidia-smi: No such file or directory"
         #expect(state.end(.failure(error), at: start) == .init(isProblem: true, text: "GPU state unknown: \(reason)"))
         #expect(state.status(at: start) == .unknown(reason: reason, last: nil))
     }

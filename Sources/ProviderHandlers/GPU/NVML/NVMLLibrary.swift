@@ -30,16 +30,21 @@ struct NVMLMissing: Error {
 /// NVML is thread safe ("API Reference Guide", "What is NVML"), but is called from one thread here. Its calls may hang in
 /// the driver, where no signal ends them, and are known to crash on WSL 2: load it only in a process of its own.
 @safe struct NVMLLibrary {
-    /// NVIDIA's documented name; its directory is the dynamic linker's business.
+    /// NVIDIA's documented name; its directory is the dynamic linker's business, and WSL 2's is tried after that.
     static let name = "libnvidia-ml.so.1"
 
     private let handle: UnsafeMutableRawPointer
 
     init() throws(NVMLMissing) {
-        guard let handle = unsafe dlopen(Self.name, RTLD_NOW | RTLD_LOCAL) else {
-            throw NVMLMissing(reason: unsafe dlerror().map { unsafe String(cString: $0) } ?? "cannot be loaded")
+        var reasons: [String] = []
+        for path in [Self.name, "\(NVIDIADriver.wslDirectory)/\(Self.name)"] {
+            if let handle = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL) {
+                unsafe self.handle = unsafe handle
+                return
+            }
+            reasons.append(unsafe dlerror().map { unsafe String(cString: $0) } ?? "\(path): cannot be loaded")
         }
-        unsafe self.handle = unsafe handle
+        throw NVMLMissing(reason: reasons.joined(separator: "; "))
     }
 
     /// nvmlInit_v2: succeeds even when some GPUs are in trouble.

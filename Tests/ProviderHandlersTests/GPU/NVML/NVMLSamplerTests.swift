@@ -11,7 +11,7 @@ struct NVMLSamplerTests {
     private func withSampler(
         _ fake: FakeNVML, _ nvidiaSMI: FakeNvidiaSMI, devices: [String] = [],
         source: Configuration.GPUSource = .auto, timing: NVMLFeed.Timing = FeedFixture.patient,
-        _ body: (GPUSampler, Configuration.GPU) async throws -> Void
+        driver: NVIDIADriver = .nowhere, _ body: (GPUSampler, Configuration.GPU) async throws -> Void
     ) async throws {
         var configuration = Configuration.GPU()
         configuration.sampleInterval = .milliseconds(1)
@@ -21,8 +21,8 @@ struct NVMLSamplerTests {
         let feed = NVMLFeed(
             program: try BuiltProduct.path("provider-fcgi"), environment: fake.environment, timing: timing)
         let sampler = GPUSampler(
-            reader: nvidiaSMI.reader(configuration), nvml: feed, configuration: configuration, logger: log.logger,
-            hangLimit: .seconds(600))
+            reader: nvidiaSMI.reader(configuration), nvml: feed, driver: driver, configuration: configuration,
+            logger: log.logger, hangLimit: .seconds(600))
         sampler.start()
         defer { sampler.stop() }
         try await body(sampler, configuration)
@@ -121,6 +121,35 @@ struct NVMLSamplerTests {
             #expect(known(sampler)?.index == 1)
             #expect(known(sampler)?.migDevices.map(\.uuid) == ["MIG-b"])
             #expect(BusyRule.verdict(sampler.status, configuration) == .unreadable)
+        }
+    }
+
+    @Test("with a driver's file, and neither library nor nvidia-smi, the state is unknown and names both")
+    func onlyAFile() async throws {
+        let files = try FakeDriver()
+        try files.add("/dev/dxg")
+        try await withSampler(try FakeNVML(nil), try FakeNvidiaSMI(), driver: files.driver) { sampler, _ in
+            try await eventually("unknown") {
+                guard case .unknown(let reason, _) = sampler.status else { return false }
+                return reason.hasPrefix("no GPU is found although /dev/dxg is there: nvidia-smi: not found on PATH (")
+                    && reason.contains("; NVML: libnvidia-ml.so.1: ")
+                    && reason.contains("/usr/lib/wsl/lib/libnvidia-ml.so.1: ")
+            }
+        }
+    }
+
+    @Test("a driver's file changes nothing where NVML works, nor for a moment when it fails")
+    func fileBesideNVML() async throws {
+        let files = try FakeDriver()
+        try files.add("/dev/nvidia0")
+        let fake = try FakeNVML("gpu0.utilization 7")
+        let nvidiaSMI = try FakeNvidiaSMI()
+        try await withSampler(fake, nvidiaSMI, driver: files.driver) { sampler, _ in
+            try await eventually("known") { known(sampler)?.utilization == 7 }
+            try fake.set("gpu0.utilization crash")
+            try await eventually("it has failed") { log.count(containing: "nvidia-smi takes over") > 0 }
+            // Its last sample is not too old yet.
+            #expect(known(sampler)?.utilization == 7)
         }
     }
 

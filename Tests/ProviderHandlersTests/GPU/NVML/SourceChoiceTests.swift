@@ -22,7 +22,7 @@ struct SourceChoiceTests {
     private func state(_ source: Configuration.GPUSource = .auto) -> SamplerState {
         var configuration = Configuration.GPU()
         configuration.source = source
-        return SamplerState(configuration, isPath: false)
+        return SamplerState(configuration)
     }
 
     private var lost: GPUSample {
@@ -135,6 +135,31 @@ struct SourceChoiceTests {
         #expect(state.status(at: start + .seconds(11)) == .unknown(reason: "NVML crashed", last: fast))
         _ = state.take(.missing("no library"), at: start + .seconds(12))
         #expect(state.status(at: start + .seconds(12)) == .unknown(reason: "NVML: no library", last: fast))
+    }
+
+    @Test(
+        "a sign of a GPU counts only once NVML is missing as well, and then both are named", arguments: [true, false])
+    func sign(isNVMLFirst: Bool) {
+        var state = state()
+        let unseen = NvidiaSMIError.missing(
+            program: "nvidia-smi", reason: "not found on PATH", sign: GPUSign(description: "/dev/nvidia0 is there"))
+        if isNVMLFirst { _ = state.take(.missing("no library"), at: start) }
+        run(&state, .failure(unseen), at: start)
+        if !isNVMLFirst {
+            #expect(state.isFirst)
+            #expect(state.status(at: start) == .unknown(reason: "NVML has not answered yet", last: nil))
+            _ = state.take(.missing("no library"), at: start)
+        }
+        #expect(!state.isFirst)
+        let reason =
+            "no GPU is found although /dev/nvidia0 is there: nvidia-smi: not found on PATH; NVML: no library"
+        #expect(state.status(at: start) == .unknown(reason: reason, last: nil))
+        // What NVML shows later counts.
+        _ = state.take(.sample(fast), at: start + .seconds(1))
+        #expect(state.status(at: start + .seconds(1)) == .known(fast))
+        run(&state, .failure(unseen), at: start + .seconds(2))
+        _ = state.take(.failure("NVML crashed"), at: start + .seconds(2))
+        #expect(state.status(at: start + .seconds(10)) == .known(fast))
     }
 
     @Test("silence without a word is noticed by itself")

@@ -1,0 +1,62 @@
+import Dispatch
+import Glibc
+
+/// The files by which NVIDIA's driver shows on a machine, also where none of its programs is found.
+///
+/// A driver that has shown once stays a sign until the restart: one that is being replaced is gone for a moment.
+final class NVIDIADriver: Sendable {
+    /// WSL 2 puts nvidia-smi and NVIDIA's libraries here, which is not on the PATH of a service.
+    static let wslDirectory = "/usr/lib/wsl/lib"
+
+    private let root: String
+    private let seen = Locked<String?>(nil)
+
+    /// - Parameter root: where the file system begins; a test has one of its own.
+    init(root: String = "") {
+        self.root = root
+    }
+
+    /// The first sign there is now, else the one that was seen before.
+    ///
+    /// Looks without blocking the caller's thread, which belongs to Swift's pool.
+    func sign() async -> GPUSign? {
+        let found = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: self.file()) }
+        }
+        if let found {
+            seen.withLock { $0 = found }
+            return GPUSign(description: "\(found) is there")
+        }
+        return seen.withLock { $0 }.map { GPUSign(description: "\($0) was there") }
+    }
+
+    /// The first of the driver's files, by the name it has without `root`.
+    private func file() -> String? {
+        let version = "/proc/driver/nvidia/version"
+        if exists(version) { return version }
+        if let device = firstDevice() { return "/dev/\(device)" }
+        // WSL 2 has one device for the GPUs of all vendors.
+        return exists("/dev/dxg") ? "/dev/dxg" : nil
+    }
+
+    /// `nvidia0` and its like; `nvidiactl` and `nvidia-uvm` are no GPUs.
+    private func firstDevice() -> String? {
+        guard let stream = unsafe opendir(root + "/dev") else { return nil }
+        defer { unsafe closedir(stream) }
+        let prefix = "nvidia"
+        var devices: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name.hasPrefix(prefix), let digit = name.dropFirst(prefix.count).utf8.first else { continue }
+            if UInt8(ascii: "0")...UInt8(ascii: "9") ~= digit { devices.append(name) }
+        }
+        return devices.min()
+    }
+
+    private func exists(_ path: String) -> Bool {
+        var information = stat()
+        return unsafe lstat(root + path, &information) == 0
+    }
+}
