@@ -36,7 +36,8 @@ struct Parts: Sendable {
     func pipeline(_ configuration: Configuration) -> Pipeline {
         let collector = ReportCollector(
             models: EngineModels(http: engine, engine: configuration.ollama),
-            tunnel: Tunnel(http: agent, ngrok: configuration.ngrok, logger: logger),
+            tunnel: Tunnel(
+                http: agent, ngrok: configuration.ngrok, cloudflare: configuration.cloudflare, logger: logger),
             configuration: configuration)
         return Pipeline(
             maxBodyBytes: configuration.server.maxBodyBytes,
@@ -47,8 +48,8 @@ struct Parts: Sendable {
             forwarder: CompletionForwarder(http: engine, engine: configuration.ollama, heldBytes: heldBytes),
             health: HealthCheck(
                 collector: collector, gpu: { [sampler] in sampler.status },
-                willCollect: { [sampler] in sampler.refresh() },
-                inFlight: { [admission] in admission.inFlight }),
+                isGPUBusy: { [admission] in admission.isGPUBusy },
+                willCollect: { [sampler] in sampler.refresh() }, logger: logger),
             logger: logger)
     }
 }

@@ -10,15 +10,17 @@ struct ProviderReporter: ParsableCommand {
         commandName: "provider-reporter",
         abstract: "Reports this machine's GPUs, models and public URL to the central system, once or again and again.",
         discussion: """
-            Exit status: 0 delivered, 64 command line, 75 not delivered this time, 77 refused, 78 configuration error (a \
-            missing API key included).
+            Without the engine's list of models nothing is sent: the engine is asked again until provider.report_timeout.
+
+            Exit status: 0 delivered, 64 command line, 75 not sent or not delivered this time, 77 refused, 78 \
+            configuration error (a missing API key included).
             """,
         version: providerClientVersion)
 
     @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
     var config: String?
 
-    @Flag(name: .long, help: "Print the report and send nothing.")
+    @Flag(name: .long, help: "Print the report, say whether it would be sent, and send nothing.")
     var dryRun = false
 
     @Option(
@@ -49,7 +51,11 @@ struct ProviderReporter: ParsableCommand {
         for warning in loaded.warnings { logger.warning("\(warning)") }
         let reporter = Reporter(configuration, logger: logger)
         if dryRun {
-            print(String(decoding: reporter.report(), as: UTF8.self))
+            let preview = reporter.preview()
+            print(String(decoding: preview.report, as: UTF8.self))
+            if let obstacle = preview.obstacle {
+                Program.complain("this report would not be sent: \(obstacle)", program: "provider-reporter")
+            }
             return
         }
         guard !configuration.provider.apiKey.isEmpty else {
@@ -64,7 +70,8 @@ struct ProviderReporter: ParsableCommand {
         var next = clock.now
         while true {
             _ = reporter.run()
-            next = max(next + .seconds(every), clock.now)
+            // A run that takes longer leaves out reports and keeps the rhythm of those that follow.
+            repeat { next += .seconds(every) } while next < clock.now
             poll(nil, 0, (next - clock.now).pollMilliseconds)
         }
     }

@@ -71,7 +71,8 @@ struct ReportDelivery {
         return date < 0 ? nil : .seconds(max(0, min(date - now, 86_400)))
     }
 
-    private static func sleep(_ duration: Duration) {
+    /// Blocks the calling thread.
+    static func sleep(_ duration: Duration) {
         let end = ContinuousClock.now + duration
         while ContinuousClock.now < end {
             poll(nil, 0, (end - .now).pollMilliseconds)

@@ -6,6 +6,7 @@ public struct Configuration: Sendable, Equatable {
     public var ollama = Ollama()
     public var provider = Provider()
     public var ngrok = Ngrok()
+    public var cloudflare = Cloudflare()
     public var gpu = GPU()
     public var log = Log()
 
@@ -63,6 +64,8 @@ public struct Configuration: Sendable, Equatable {
         public var hmac = HMACPolicy.optional
         /// Request header that carries the HMAC.
         public var hmacHeader = "X-Inferoute-HMAC"
+        /// For one run of the reporter: collecting, asking the engine again, and delivering.
+        public var reportTimeout = Duration.seconds(60)
     }
 
     /// Whether a completion without an HMAC is let in.
@@ -73,12 +76,27 @@ public struct Configuration: Sendable, Equatable {
         case required
     }
 
-    /// The public tunnel.
+    /// The public tunnel of ngrok.
     public struct Ngrok: Sendable, Equatable {
         /// Public URL to report; empty means: ask the agent at `api`.
         public var url = ""
         /// Base URL of the ngrok agent's local API.
         public var api = "http://127.0.0.1:4040"
+        /// Name of the tunnel that leads to nginx; empty means: find it.
+        public var tunnel = ""
+        /// nginx's port, to which one of several tunnels has to lead.
+        public var port = 8080
+    }
+
+    /// The public tunnel of Cloudflare; with both keys empty the report does not mention it.
+    public struct Cloudflare: Sendable, Equatable {
+        /// Public URL to report; empty means: ask cloudflared at `metrics`.
+        public var url = ""
+        /// Base URL of cloudflared's metrics server, which knows the host name of a quick tunnel; empty means: do not ask.
+        public var metrics = ""
+
+        /// Whether the operator uses Cloudflare's tunnel.
+        var isUsed: Bool { !url.isEmpty || !metrics.isEmpty }
     }
 
     /// How GPUs are read and when they count as busy.

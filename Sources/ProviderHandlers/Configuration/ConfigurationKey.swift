@@ -103,9 +103,15 @@ enum ConfigurationSchema {
         ConfigurationKey("provider", "type", \.provider.type, .name("the name of a kind of engine")),
         ConfigurationKey("provider", "hmac", \.provider.hmac, .choice),
         ConfigurationKey("provider", "hmac_header", \.provider.hmacHeader, .headerName),
+        ConfigurationKey("provider", "report_timeout", \.provider.reportTimeout, .seconds),
 
         ConfigurationKey("ngrok", "url", \.ngrok.url, .optionalURL),
         ConfigurationKey("ngrok", "api", \.ngrok.api, .url),
+        ConfigurationKey("ngrok", "tunnel", \.ngrok.tunnel, .text(#"the name of a tunnel, or """#)),
+        ConfigurationKey("ngrok", "port", \.ngrok.port, .whole(1...65_535)),
+
+        ConfigurationKey("cloudflare", "url", \.cloudflare.url, .optionalURL),
+        ConfigurationKey("cloudflare", "metrics", \.cloudflare.metrics, .optionalURL),
 
         ConfigurationKey("gpu", "source", \.gpu.source, .choice, isFixed: true),
         ConfigurationKey(

@@ -31,6 +31,12 @@ enum Found {
         }
     }
 
+    /// Words of another program's: short, and without what could break a line or steer a terminal.
+    static func foreign(_ text: String) -> String {
+        let shown = text.prefix(lengthLimit)
+        return printable(String(shown)) + (shown.endIndex == text.endIndex ? "" : "…")
+    }
+
     /// The text without what could break a line or steer a terminal.
     static func printable(_ text: String) -> String {
         var result = ""

@@ -1,129 +1,140 @@
-import FoundationEssentials
-
-/// One model the engine serves, in OpenAI's shape.
-public struct Model: Sendable, Equatable, Encodable {
-    public let id: String
-    public let object = "model"
-    /// Unix time in seconds; 0 when the engine does not tell.
-    public let created: Int
-    public let ownedBy: String
-
-    enum CodingKeys: String, CodingKey {
-        case id, object, created
-        case ownedBy = "owned_by"
-    }
-}
-
 /// Asks the engine which models it has.
 ///
-/// The mission names `/api/models`, which Ollama has not (404); Ollama and others list theirs at `/v1/models`, and
-/// older Ollama only at `/api/tags`. Whichever answers is asked first the next time.
+/// Ollama and most engines list them at `/v1/models`, the mission names `/api/models`, and `/api/tags` is Ollama's own.
+/// The order is always the same, so that a list of a later path never hides one of an earlier path.
 public final class EngineModels: Sendable {
-    private static let paths = ["/api/models", "/v1/models", "/api/tags"]
+    private static let places: [(path: String, shape: ModelList.Shape)] = [
+        ("/v1/models", .openAI), ("/api/models", .openAI), ("/api/tags", .ollama),
+    ]
     private static let maxAnswerBytes = 4 * 1024 * 1024
+    /// A twentieth of the limit is kept for each path still to be asked, so that a path that hangs leaves some time.
+    private static let reservedPart = 20
 
     private let http: HTTPClient
     private let baseURL: String
-    private let known = Locked<String?>(nil)
 
     public init(http: HTTPClient, engine: Configuration.Ollama) {
         self.http = http
         baseURL = engine.url
     }
 
-    /// - Parameter limit: for all requests together.
-    /// - Throws: `HTTPError`; `.broken` also for an answer that is no list of models.
-    func list(within limit: Duration) throws(HTTPError) -> [Model] {
+    /// Asks one path after the other until one responds with a list in its own shape.
+    ///
+    /// Any other response leads on to the next path, and so does a connection that closes. A connection that cannot be
+    /// made ends it at once.
+    ///
+    /// - Parameter limit: for all paths together.
+    func list(within limit: Duration) throws(NoModelList) -> [Model] {
         let deadline = ContinuousClock.now + limit
-        let first = known.withLock { $0 }
-        let order = [first].compactMap { $0 } + Self.paths.filter { $0 != first }
-        for path in order {
-            let rest = deadline - ContinuousClock.now
-            guard rest > .zero else { throw .timedOut("total") }
-            let response = try http.fetch(
-                HTTPRequest(
-                    .get, baseURL + path, headers: [HTTPHeader("Accept", "application/json")],
-                    timeouts: HTTPTimeouts(connect: rest, total: rest)),
-                maxBodyBytes: Self.maxAnswerBytes)
-            switch response.head.status {
-            case 200:
-                guard let list = try? JSONDecoder().decode(ModelList.self, from: Data(response.body)) else {
-                    throw .broken("\(path) answered with something that is no list of models")
-                }
-                known.withLock { $0 = path }
-                return list.models
-            case 404:
-                continue
-            default:
-                throw .broken("\(path) answered \(response.head.status)")
+        var findings: [Finding] = []
+        for (index, place) in Self.places.enumerated() {
+            let left = Self.places.count - 1 - index
+            let share = deadline - ContinuousClock.now - limit / Self.reservedPart * left
+            switch try ask(place, within: share) {
+            // An empty list from here says nothing about the paths that have not answered.
+            case .models(let models) where !models.isEmpty || !findings.contains { $0.kind == .silent }:
+                return models
+            case .models: findings.append(Finding(kind: .noList, words: "\(baseURL + place.path) lists no model"))
+            case .nothing(let finding): findings.append(finding)
             }
         }
-        throw .broken("none of \(Self.paths.joined(separator: ", ")) is there (404)")
+        throw failure(findings)
     }
 }
 
-/// Either shape: OpenAI's `{"data":[{"id",…}]}` or Ollama's `{"models":[{"name","modified_at",…}]}`.
-struct ModelList: Decodable {
-    let models: [Model]
-
-    private enum CodingKeys: CodingKey { case data, models }
-
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: CodingKeys.self)
-        // Ollama's /v1/models says `"data": null` when it has no model.
-        if container.contains(.data) {
-            models = try container.decode([Entry<OpenAIModel>]?.self, forKey: .data)?.compactMap(\.value?.model) ?? []
-        } else {
-            models = try container.decode([Entry<OllamaModel>]?.self, forKey: .models)?.compactMap(\.value?.model) ?? []
-        }
+extension EngineModels {
+    /// Why one path has brought no list.
+    private struct Finding {
+        let kind: NoModelList.Kind
+        /// Begins with the URL.
+        let words: String
     }
 
-    /// One of the list; nil for one that is no model, which must not cost the others.
-    private struct Entry<Value: Decodable>: Decodable {
-        let value: Value?
-
-        init(from decoder: any Decoder) throws {
-            value = try? Value(from: decoder)
-        }
+    private enum Outcome {
+        case models([Model])
+        case nothing(Finding)
     }
 
-    private struct OpenAIModel: Decodable {
-        let model: Model
-
-        enum CodingKeys: String, CodingKey {
-            case id, created
-            case ownedBy = "owned_by"
+    private func ask(
+        _ place: (path: String, shape: ModelList.Shape), within limit: Duration
+    ) throws(NoModelList) -> Outcome {
+        let url = baseURL + place.path
+        guard limit > .zero else {
+            return .nothing(Finding(kind: .silent, words: "\(url) was not asked, since no time was left"))
         }
-
-        init(from decoder: any Decoder) throws {
-            let container = try decoder.container(keyedBy: CodingKeys.self)
-            // Central takes integers only; some engines write a fraction, or a text.
-            let created = (try? container.decode(Double.self, forKey: .created)).flatMap {
-                Int(exactly: $0.rounded(.down))
+        do throws(HTTPError) {
+            return judge(try fetch(url, within: limit), place.shape, url)
+        } catch {
+            switch error {
+            case .unreachable:
+                throw NoModelList(
+                    kind: .unreachable, description: "\(error) (\(baseURL) is down or cannot be reached)")
+            case .timedOut("connect"):
+                throw NoModelList(
+                    kind: .silent,
+                    description: "has not answered yet: no connection to \(url) within \(limit.milliseconds) ms")
+            case .timedOut:
+                let words = "no answer from \(url) within \(limit.milliseconds) ms"
+                return .nothing(Finding(kind: .silent, words: words))
+            case .tooLarge(let limit):
+                return .nothing(Finding(kind: .noList, words: "\(url) said more than \(limit) bytes"))
+            case .broken, .cancelled:
+                return .nothing(Finding(kind: .noList, words: "\(url): \(Found.foreign("\(error)"))"))
             }
-            model = Model(
-                id: try container.decode(String.self, forKey: .id), created: created ?? 0,
-                ownedBy: (try? container.decode(String.self, forKey: .ownedBy)) ?? "library")
         }
     }
 
-    private struct OllamaModel: Decodable {
-        let name: String
-        let modifiedAt: String?
+    private func fetch(_ url: String, within limit: Duration) throws(HTTPError) -> HTTPResponse {
+        // What is encoded cannot be read here, and without the field any coding is acceptable (RFC 9110, 12.5.3).
+        let headers = [HTTPHeader("Accept", "application/json"), HTTPHeader("Accept-Encoding", "identity")]
+        return try http.fetch(
+            HTTPRequest(.get, url, headers: headers, timeouts: HTTPTimeouts(connect: limit, total: limit)),
+            maxBodyBytes: Self.maxAnswerBytes)
+    }
 
-        enum CodingKeys: String, CodingKey {
-            case name
-            case modifiedAt = "modified_at"
+    private func judge(_ response: HTTPResponse, _ shape: ModelList.Shape, _ url: String) -> Outcome {
+        let status = response.head.status
+        guard status == 200 else {
+            let isRefused = hostRefusal(status, isBodyEmpty: response.body.isEmpty) != nil
+            return .nothing(
+                Finding(kind: isRefused ? .hostRefused : .noList, words: "\(url) answered \(status)"))
         }
-
-        var model: Model { Model(id: name, created: modifiedAt.flatMap(Self.unixTime) ?? 0, ownedBy: "library") }
-
-        /// Go's RFC 3339 with up to nine digits of a second, which no ISO 8601 parser here takes: they are cut out.
-        private static func unixTime(_ text: String) -> Int? {
-            let seconds = text.prefix { $0 != "." }
-            let zone = text.dropFirst(seconds.count).drop { $0 == "." || ("0"..."9").contains($0) }
-            guard let date = try? Date(String(seconds + zone), strategy: .iso8601) else { return nil }
-            return Int(date.timeIntervalSince1970)
+        do throws(ModelList.Problem) {
+            return .models(try ModelList(response.body, shape).models)
+        } catch {
+            let words =
+                switch error {
+                case .noList: "something that is no list" + Self.kind(of: response.head)
+                case .noModelInIt: "a list in which nothing is a model"
+                }
+            return .nothing(Finding(kind: .noList, words: "\(url) said \(words)"))
         }
+    }
+
+    /// The coding of a body, else its type, in parentheses.
+    private static func kind(of head: HTTPResponseHead) -> String {
+        let coding = head.headers.first("Content-Encoding") ?? ""
+        if !coding.isEmpty && !coding.equalsIgnoringCase("identity") {
+            return " (Content-Encoding: \(Found.foreign(coding)))"
+        }
+        let type = head.headers.first("Content-Type") ?? ""
+        return type.isEmpty || type.lowercased().hasPrefix("application/json") ? "" : " (\(Found.foreign(type)))"
+    }
+
+    private func hostRefusal(_ status: Int, isBodyEmpty: Bool) -> String? {
+        HostRefusal.explanation(status: status, isBodyEmpty: isBodyEmpty, url: baseURL)
+    }
+
+    private func failure(_ findings: [Finding]) -> NoModelList {
+        let words = findings.map(\.words).joined(separator: "; ")
+        // The kind that says most about what to do.
+        let kinds = findings.map(\.kind)
+        if kinds.contains(.hostRefused), let refusal = hostRefusal(403, isBodyEmpty: true) {
+            return NoModelList(kind: .hostRefused, description: "\(refusal) (\(words))")
+        }
+        if kinds.contains(.silent) {
+            return NoModelList(kind: .silent, description: "has not answered yet: \(words)")
+        }
+        return NoModelList(kind: .noList, description: "no list of models: \(words)")
     }
 }

@@ -1,15 +1,24 @@
 import Dispatch
+public import Logging
 
-/// Answers GET /health: the report, collected at most once a second however many ask.
+/// Answers GET /health: the engine's list and the public URLs, asked for at most once a second however many ask, and the
+/// GPUs as they are at the moment of each answer.
 public final class HealthCheck: Sendable {
     private typealias Answer = (head: HTTPResponseHead, body: [UInt8])
+    private typealias Parts = ReportCollector.Parts
 
     private struct State {
-        var last: (answer: Answer, time: ContinuousClock.Instant)?
+        var last: (parts: Parts, time: ContinuousClock.Instant)?
         var isCollecting = false
         var waiting = 0
+        /// What kept the engine's list away the last time; the log has been told.
+        var trouble: NoModelList.Kind?
     }
 
+    /// For the engine's list and the tunnels together: an answer takes 5 s at most.
+    private static let collectionLimit = Duration.milliseconds(4750)
+    /// A tunnel's program is on this machine and responds at once.
+    private static let tunnelLimit = Duration.seconds(1)
     /// Longer than a collection takes.
     private static let waitLimit = DispatchTimeInterval.seconds(5)
     /// Each one that waits holds a thread, of which there are not many beyond those of completions.
@@ -17,55 +26,64 @@ public final class HealthCheck: Sendable {
 
     private let collector: ReportCollector
     private let gpu: @Sendable () -> GPUStatus
+    private let isGPUBusy: @Sendable () -> Bool
     private let willCollect: @Sendable () -> Void
-    private let inFlight: @Sendable () -> Int
     private let freshness: Duration
     private let maxAge: Duration
+    private let logger: Logger
     private let state = Locked(State())
     private let collection = DispatchGroup()
 
     /// - Parameters:
     ///   - gpu: the newest GPU state; must not wait.
+    ///   - isGPUBusy: whether the GPUs count as busy, as `/busy` would say; must not wait.
     ///   - willCollect: called ahead of a collection, so that what it sets off is seen in the next one, if not in this.
-    ///   - inFlight: completions that run.
     public convenience init(
         collector: ReportCollector, gpu: @escaping @Sendable () -> GPUStatus,
-        willCollect: @escaping @Sendable () -> Void = {}, inFlight: @escaping @Sendable () -> Int
+        isGPUBusy: @escaping @Sendable () -> Bool, willCollect: @escaping @Sendable () -> Void = {}, logger: Logger
     ) {
         self.init(
-            collector: collector, gpu: gpu, willCollect: willCollect, inFlight: inFlight, freshness: .seconds(1),
-            maxAge: .seconds(5))
+            collector: collector, gpu: gpu, isGPUBusy: isGPUBusy, willCollect: willCollect,
+            freshness: .seconds(1), maxAge: .seconds(5), logger: logger)
     }
 
     /// - Parameters:
-    ///   - freshness: a report younger than this is answered again.
-    ///   - maxAge: one older than this is not answered any more, even while the next is being collected.
+    ///   - freshness: parts younger than this are used again.
+    ///   - maxAge: parts older than this are not used any more, even while the next are being collected.
     init(
         collector: ReportCollector, gpu: @escaping @Sendable () -> GPUStatus,
-        willCollect: @escaping @Sendable () -> Void = {}, inFlight: @escaping @Sendable () -> Int,
-        freshness: Duration, maxAge: Duration
+        isGPUBusy: @escaping @Sendable () -> Bool, willCollect: @escaping @Sendable () -> Void = {},
+        freshness: Duration, maxAge: Duration, logger: Logger
     ) {
         self.collector = collector
         self.gpu = gpu
+        self.isGPUBusy = isGPUBusy
         self.willCollect = willCollect
-        self.inFlight = inFlight
         self.freshness = freshness
         self.maxAge = maxAge
+        self.logger = logger
     }
 
-    /// 200 with the report, 503 when the engine or the GPU state is unknown; after 5 s at the latest.
+    /// 200 with the report, 503 when the engine gives no list or the GPU state is unknown; after 5 s at the latest.
     ///
-    /// One caller collects. While it does, the others get the report before, if that is young enough; otherwise a few
-    /// wait for the new one, and the rest are told that the engine is still being asked.
+    /// One caller collects. While it does, the others get the parts before, if those are young enough; otherwise a few
+    /// wait for the new ones, and the rest are told that the engine is still being asked.
     func answer() -> (head: HTTPResponseHead, body: [UInt8]) {
+        let parts = parts()
+        // After the wait for the parts: the GPUs are those of this moment.
+        let report = collector.report(parts, .init(status: gpu(), isBusy: isGPUBusy()))
+        return JSONAnswer.make(status: report.errors == nil ? 200 : 503, report)
+    }
+
+    private func parts() -> Parts {
         if isMineToCollect() { return collect() }
-        if let answer = recentAnswer() { return answer }
+        if let parts = recentParts() { return parts }
         if startWaiting() {
             _ = collection.wait(timeout: .now() + Self.waitLimit)
             state.withLock { $0.waiting -= 1 }
-            if let answer = recentAnswer() { return answer }
+            if let parts = recentParts() { return parts }
         }
-        return Self.answer(collector.reportWithoutModels(gpu(), inFlight: inFlight()))
+        return collector.partsKnown
     }
 
     private func isMineToCollect() -> Bool {
@@ -78,10 +96,10 @@ public final class HealthCheck: Sendable {
         }
     }
 
-    private func recentAnswer() -> Answer? {
+    private func recentParts() -> Parts? {
         state.withLock { state in
             guard let last = state.last, ContinuousClock.now - last.time < maxAge else { return nil }
-            return last.answer
+            return last.parts
         }
     }
 
@@ -93,18 +111,41 @@ public final class HealthCheck: Sendable {
         }
     }
 
-    private func collect() -> Answer {
+    private func collect() -> Parts {
         willCollect()
-        let answer = Self.answer(collector.collect(gpu, inFlight: inFlight()))
-        state.withLock { state in
-            state.last = (answer, .now)
+        let deadline = ContinuousClock.now + Self.collectionLimit
+        let urls = collector.urls(within: Self.tunnelLimit)
+        let models: Result<[Model], NoModelList>
+        do throws(NoModelList) {
+            models = .success(try collector.models(within: deadline - .now))
+        } catch {
+            models = .failure(error)
+        }
+        let parts = Parts(models: models, urls: urls)
+        let trouble = state.withLock { state in
+            defer { state.trouble = parts.trouble?.kind }
+            state.last = (parts, .now)
             state.isCollecting = false
+            return state.trouble
         }
         collection.leave()
-        return answer
+        log(parts.trouble, after: trouble)
+        return parts
     }
 
-    private static func answer(_ report: HealthReport) -> Answer {
-        JSONAnswer.make(status: report.errors == nil ? 200 : 503, report)
+    /// Says why there is no list when that changes, and when there is one again.
+    private func log(_ trouble: NoModelList?, after last: NoModelList.Kind?) {
+        guard trouble?.kind != last else { return }
+        if let trouble {
+            logger.warning("engine: \(trouble)")
+        } else {
+            logger.info("engine: lists its models again")
+        }
+    }
+}
+
+extension ReportCollector.Parts {
+    fileprivate var trouble: NoModelList? {
+        if case .failure(let cause) = models { cause } else { nil }
     }
 }

@@ -4,17 +4,19 @@ struct HealthReport: Encodable {
     let object = "list"
     let data: [Model]
     let gpu: GPUReport?
-    let ngrok: NgrokReport
+    let ngrok: TunnelReport
+    /// Left out where the configuration does not mention Cloudflare's tunnel.
+    let cloudflare: TunnelReport?
     let providerType: String
     /// What kept the report from being complete; nil, and left out, when nothing did.
     let errors: [String]?
 
-    struct NgrokReport: Encodable {
+    struct TunnelReport: Encodable {
         let url: String
     }
 
     enum CodingKeys: String, CodingKey {
-        case object, data, gpu, ngrok, errors
+        case object, data, gpu, ngrok, cloudflare, errors
         case providerType = "provider_type"
     }
 
@@ -25,6 +27,7 @@ struct HealthReport: Encodable {
         // null, not left out, on a machine without a GPU.
         try container.encode(gpu, forKey: .gpu)
         try container.encode(ngrok, forKey: .ngrok)
+        try container.encodeIfPresent(cloudflare, forKey: .cloudflare)
         try container.encode(providerType, forKey: .providerType)
         try container.encodeIfPresent(errors, forKey: .errors)
     }

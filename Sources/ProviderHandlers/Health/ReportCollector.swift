@@ -1,4 +1,4 @@
-/// Gathers the parts of a report: models from the engine, the public URL, and the GPU state it is given.
+/// Gathers the parts of a report: models from the engine and the public URLs; the GPU state is given to it.
 public struct ReportCollector: Sendable {
     private let models: EngineModels
     private let tunnel: Tunnel
@@ -12,56 +12,58 @@ public struct ReportCollector: Sendable {
         gpu = configuration.gpu
     }
 
-    /// The engine gets most of the time: it may be loading a model; the agent is a local program that answers at once.
-    private static let modelsLimit = Duration.seconds(3)
-    private static let tunnelLimit = Duration.seconds(1)
+    /// What has to be asked for over a connection.
+    struct Parts: Sendable {
+        var models: Result<[Model], NoModelList>
+        var urls: PublicURLs
+    }
 
-    /// Collects within 4 s; what is down is missing from the report and named in its errors.
-    ///
-    /// - Parameters:
-    ///   - status: asked last, so that a GPU being read meanwhile is in.
-    ///   - inFlight: requests of ours that run, which decide when no GPU tells its utilization.
-    func collect(_ status: () -> GPUStatus, inFlight: Int) -> HealthReport {
+    /// The GPU state at one moment, and whether it counts as busy.
+    struct GPUMoment: Sendable {
+        var status: GPUStatus
+        var isBusy: Bool
+    }
+
+    func models(within limit: Duration) throws(NoModelList) -> [Model] {
+        try models.list(within: limit)
+    }
+
+    /// - Parameter limit: for each program that has to be asked.
+    func urls(within limit: Duration) -> PublicURLs {
+        tunnel.urls(within: limit)
+    }
+
+    /// What is known without asking anybody.
+    var partsKnown: Parts { Parts(models: .failure(.notYet), urls: tunnel.lastKnown) }
+
+    /// Whether the busy rule alone calls the GPUs busy, for a process in which no completion runs.
+    func isBusy(_ status: GPUStatus) -> Bool {
+        switch BusyRule.verdict(status, gpu) {
+        case .idle, .unreadable: false
+        case .busy, .unknown: true
+        }
+    }
+
+    /// Puts a report together; what is not known is missing from it and named in its errors.
+    func report(_ parts: Parts, _ moment: GPUMoment) -> HealthReport {
         var errors: [String] = []
         var list: [Model] = []
-        do throws(HTTPError) {
-            list = try models.list(within: Self.modelsLimit)
-        } catch {
-            errors.append("engine: \(error)")
+        switch parts.models {
+        case .success(let models): list = models
+        case .failure(let cause): errors.append("engine: \(cause)")
         }
-        let url = tunnel.url(within: Self.tunnelLimit)
-        return report(list, url: url, status(), inFlight: inFlight, errors)
-    }
-
-    /// A report of what is known without asking anybody.
-    func reportWithoutModels(_ status: GPUStatus, inFlight: Int) -> HealthReport {
-        report([], url: tunnel.lastKnown, status, inFlight: inFlight, ["engine: has not answered yet"])
-    }
-
-    private func report(
-        _ models: [Model], url: String, _ status: GPUStatus, inFlight: Int, _ errors: [String]
-    ) -> HealthReport {
-        var errors = errors
-        if case .unknown(let reason, _) = status { errors.append("gpu: \(reason)") }
-        return HealthReport(
-            data: models, gpu: report(status, inFlight: inFlight), ngrok: HealthReport.NgrokReport(url: url),
-            providerType: providerType, errors: errors.isEmpty ? nil : errors)
-    }
-
-    private func report(_ status: GPUStatus, inFlight: Int) -> GPUReport? {
         let sample: GPUSample?
-        switch status {
+        switch moment.status {
         case .absent: sample = nil
         case .known(let newest): sample = newest
-        case .unknown(_, let last): sample = last
+        case .unknown(let reason, let last):
+            sample = last
+            errors.append("gpu: \(reason)")
         }
-        guard let sample else { return nil }
-        let isBusy =
-            switch BusyRule.verdict(status, gpu) {
-            case .idle: false
-            case .busy, .unknown: true
-            case .unreadable: inFlight > 0
-            }
-        return GPUReport(sample, isBusy: isBusy, configuration: gpu)
+        return HealthReport(
+            data: list, gpu: sample.map { GPUReport($0, isBusy: moment.isBusy, configuration: gpu) },
+            ngrok: HealthReport.TunnelReport(url: parts.urls.ngrok),
+            cloudflare: parts.urls.cloudflare.map(HealthReport.TunnelReport.init),
+            providerType: providerType, errors: errors.isEmpty ? nil : errors)
     }
 }

@@ -1,6 +1,9 @@
 public import Logging
 
 /// One report from beginning to end: collect, deliver, say how it went.
+///
+/// The central system deletes each model that a report leaves out, with its price. So without the engine's list nothing is
+/// sent; a GPU in trouble or a missing public URL does not stop a report.
 public final class Reporter: Sendable {
     /// How a run ended; the raw value is the exit status, named as in sysexits(3).
     public enum Outcome: Int32, Sendable {
@@ -11,14 +14,20 @@ public final class Reporter: Sendable {
         case refused = 77
     }
 
-    /// What nvidia-smi gets to die after its own limit, and a little more; a longer reading is reported as unknown.
+    /// What nvidia-smi gets to end after its own limit, and a little more. A longer reading is reported as unknown.
     private static let gpuGrace = Duration.milliseconds(1500)
+    /// For the engine's list each time it is asked for: a gateway that asks others for theirs can take many seconds.
+    private static let modelsLimit = Duration.seconds(30)
+    /// For each program that knows a public URL.
+    private static let tunnelLimit = Duration.seconds(5)
+    /// What is left of a run for the tunnels and the delivery when the engine's list comes late.
+    private static let deliveryReserve = Duration.seconds(4)
 
     private let configuration: Configuration
     private let collector: ReportCollector
-    private let delivery: ReportDelivery
+    private let central: CentralClient
     private let logger: Logger
-    /// Reads the GPUs while a report is collected.
+    /// Reads the GPUs once there is a list to report.
     private let sampling = Locked(Sampling())
 
     private struct Sampling {
@@ -32,27 +41,38 @@ public final class Reporter: Sendable {
         let local = HTTPClient(proxied: false)
         collector = ReportCollector(
             models: EngineModels(http: local, engine: configuration.ollama),
-            tunnel: Tunnel(http: local, ngrok: configuration.ngrok, logger: logger),
+            tunnel: Tunnel(
+                http: local, ngrok: configuration.ngrok, cloudflare: configuration.cloudflare, logger: logger),
             configuration: configuration)
-        delivery = ReportDelivery(
-            central: CentralClient(http: HTTPClient(proxied: true), provider: configuration.provider), logger: logger)
+        central = CentralClient(http: HTTPClient(proxied: true), provider: configuration.provider)
     }
 
-    /// The report as JSON, collected within 10 s, or `gpu.nvidia_smi_timeout` and 1.5 s if that is longer.
+    /// What would be sent now.
     ///
-    /// A part that is down is empty, not an error.
-    public func report() -> [UInt8] {
-        JSONAnswer.encode(collect())
+    /// - Returns: the report as JSON, without what cannot be read, and why it would not be sent; nil when it would.
+    public func preview() -> (report: [UInt8], obstacle: String?) {
+        let deadline = deadline
+        let models = models(within: Self.modelsLimit)
+        let report = report(models, until: deadline)
+        var obstacles: [String] = []
+        if case .failure(let cause) = models { obstacles.append("engine: \(cause)") }
+        if configuration.provider.apiKey.isEmpty { obstacles.append("provider.api_key is missing") }
+        return (JSONAnswer.encode(report), obstacles.isEmpty ? nil : obstacles.joined(separator: "; "))
     }
 
-    /// Collects, as `report()` does, and delivers; blocks for up to 60 s more.
+    /// Collects and delivers; blocks for about `provider.report_timeout` at most.
     public func run() -> Outcome {
-        let report = collect()
+        let deadline = deadline
+        guard let models = waitForModels(until: deadline) else { return .notDelivered }
+        if models.isEmpty {
+            logger.warning("the engine has no model: the central system removes those of earlier reports")
+        }
+        let report = report(.success(models), until: deadline)
         for error in report.errors ?? [] { logger.warning("reported without: \(error)") }
-        let contents = "\(report.data.count) models, \(report.gpu?.gpuCount ?? 0) GPUs"
+        let delivery = ReportDelivery(central: central, limit: deadline - .now, logger: logger)
         switch delivery.deliver(JSONAnswer.encode(report)) {
         case .delivered(let attempts):
-            logger.info("report delivered: \(contents), attempts \(attempts)")
+            logger.info("report delivered: \(Self.contents(report)), attempts \(attempts)")
             return .delivered
         case .notDelivered(let cause, let attempts):
             logger.error("report not delivered: \(cause), attempts \(attempts)")
@@ -74,24 +94,13 @@ public final class Reporter: Sendable {
         sampler?.stop(waitingForStart: .seconds(1))
     }
 
-    private func collect() -> HealthReport {
-        let started = ContinuousClock.now
-        // One document of nvidia-smi has all that is reported: NVML would have to be initialized for as much.
-        let sampler = GPUSampler(configuration.gpu, nvml: nil, logger: logger)
-        // Known to `stop` before anything is started.
-        let isStopped = sampling.withLock { sampling in
-            sampling.sampler = sampler
-            return sampling.isStopped
-        }
-        if !isStopped { sampler.start() }
-        defer { sampler.stop() }
-        let gpuLimit = configuration.gpu.nvidiaSMITimeout + Self.gpuGrace
-        // The engine is asked while nvidia-smi runs. No completion runs in this process, so none is in flight.
-        return collector.collect(
-            {
-                sampler.waitForFirstSample(timeout: gpuLimit - (ContinuousClock.now - started))
-                return sampler.status
-            }, inFlight: 0)
+    private var gpuLimit: Duration { configuration.gpu.nvidiaSMITimeout + Self.gpuGrace }
+
+    private var deadline: ContinuousClock.Instant { .now + configuration.provider.reportTimeout }
+
+    private static func contents(_ report: HealthReport) -> String {
+        let urls = [report.ngrok.url, report.cloudflare?.url ?? ""].count { !$0.isEmpty }
+        return "\(report.data.count) models, \(report.gpu?.gpuCount ?? 0) GPUs, \(urls) public URLs"
     }
 
     private static func hint(_ status: Int) -> String {
@@ -101,5 +110,75 @@ public final class Reporter: Sendable {
         case 404: "; check provider.url"
         default: ""
         }
+    }
+}
+
+extension Reporter {
+    private func models(within limit: Duration) -> Result<[Model], NoModelList> {
+        do throws(NoModelList) {
+            return .success(try collector.models(within: limit))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Asks the engine again and again, with pauses that grow, until it gives a list or the time for that is over.
+    ///
+    /// - Returns: nil without a list; the log then says why and what to do.
+    private func waitForModels(until deadline: ContinuousClock.Instant) -> [Model]? {
+        let timeout = configuration.provider.reportTimeout
+        let end = deadline - min(gpuLimit + Self.deliveryReserve, timeout / 2)
+        // The last time is not cut short by the end of a pause.
+        let lastQuestion = timeout / 30
+        var attempts = 0
+        var told: NoModelList.Kind?
+        while true {
+            attempts += 1
+            let cause: NoModelList
+            switch models(within: min(Self.modelsLimit, end - .now)) {
+            case .success(let models): return models
+            case .failure(let failure): cause = failure
+            }
+            let rest = end - ContinuousClock.now - lastQuestion
+            guard rest > .zero else {
+                logger.error(
+                    """
+                    report not sent: engine: \(cause); asked \(attempts) times within provider.report_timeout; \
+                    start the engine or correct ollama.url (provider-reporter --dry-run shows what it says)
+                    """)
+                return nil
+            }
+            let pause = min(ReportDelivery.backoff(attempts), rest)
+            // Each kind of trouble is said once a run.
+            logger.log(
+                level: cause.kind == told ? .debug : .warning,
+                "nothing to report yet: engine: \(cause); asking again in \(pause.milliseconds) ms")
+            told = cause.kind
+            ReportDelivery.sleep(pause)
+        }
+    }
+
+    private func report(
+        _ models: Result<[Model], NoModelList>, until deadline: ContinuousClock.Instant
+    ) -> HealthReport {
+        let urls = collector.urls(within: min(Self.tunnelLimit, max(.milliseconds(1), (deadline - .now) / 4)))
+        let status = readGPUs(within: min(gpuLimit, (deadline - .now) * 0.75))
+        // No completion runs in this process.
+        return collector.report(
+            .init(models: models, urls: urls), .init(status: status, isBusy: collector.isBusy(status)))
+    }
+
+    private func readGPUs(within limit: Duration) -> GPUStatus {
+        // One document of nvidia-smi has all that is reported: NVML would have to be initialized for as much.
+        let sampler = GPUSampler(configuration.gpu, nvml: nil, logger: logger)
+        // Known to `stop` before anything is started.
+        let isStopped = sampling.withLock { sampling in
+            sampling.sampler = sampler
+            return sampling.isStopped
+        }
+        if !isStopped { sampler.start() }
+        defer { sampler.stop() }
+        sampler.waitForFirstSample(timeout: limit)
+        return sampler.status
     }
 }

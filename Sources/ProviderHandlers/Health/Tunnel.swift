@@ -1,73 +1,152 @@
-import FoundationEssentials
 public import Logging
 
-/// Finds the public URL of this machine.
+/// The public URLs of this machine, empty where one is not known.
+struct PublicURLs: Sendable, Equatable {
+    var ngrok = ""
+    /// nil where the configuration does not mention Cloudflare's tunnel.
+    var cloudflare: String?
+
+    /// How many are known.
+    var count: Int { [ngrok, cloudflare ?? ""].count { !$0.isEmpty } }
+}
+
+/// Finds the public URLs of this machine: those of the configuration, else those that the tunnels' own programs tell.
 public final class Tunnel: Sendable {
     private static let maxAnswerBytes = 1024 * 1024
 
     private let http: HTTPClient
-    private let configuration: Configuration.Ngrok
+    private let ngrok: Configuration.Ngrok
+    private let cloudflare: Configuration.Cloudflare
     private let logger: Logger
     private let state = Locked(State())
 
     private struct State {
-        var hasWarned = false
-        var last = ""
+        var last = PublicURLs()
+        /// The problems that the log has been told of, by the program that has them.
+        var warned: [String: Problem] = [:]
     }
 
-    public init(http: HTTPClient, ngrok: Configuration.Ngrok, logger: Logger) {
+    public init(
+        http: HTTPClient, ngrok: Configuration.Ngrok, cloudflare: Configuration.Cloudflare, logger: Logger
+    ) {
         self.http = http
-        configuration = ngrok
+        self.ngrok = ngrok
+        self.cloudflare = cloudflare
         self.logger = logger
     }
 
-    /// The configured URL, else that of the agent's https tunnel, else empty; why it is empty is logged once.
-    func url(within limit: Duration) -> String {
-        guard configuration.url.isEmpty else { return configuration.url }
-        do throws(HTTPError) {
-            let url = try ask(limit)
-            state.withLock { $0 = State(hasWarned: false, last: url) }
+    /// Asks each program that has to be asked; why a URL is empty is logged when that changes.
+    ///
+    /// - Parameter limit: for each program.
+    func urls(within limit: Duration) -> PublicURLs {
+        var urls = PublicURLs(ngrok: ngrok.url)
+        if ngrok.url.isEmpty {
+            // With another tunnel there need not be an agent.
+            urls.ngrok = told(by: "ngrok agent at \(ngrok.api)", mayBeMissing: cloudflare.isUsed) {
+                () throws(Problem) in try askNgrok(limit)
+            }
+        }
+        if !cloudflare.url.isEmpty {
+            urls.cloudflare = cloudflare.url
+        } else if !cloudflare.metrics.isEmpty {
+            urls.cloudflare = told(by: "cloudflared at \(cloudflare.metrics)", mayBeMissing: false) {
+                () throws(Problem) in try askCloudflared(limit)
+            }
+        }
+        state.withLock { $0.last = urls }
+        return urls
+    }
+
+    /// What `urls` has returned last, or what is configured; asks nobody.
+    var lastKnown: PublicURLs {
+        var urls = state.withLock { $0.last }
+        if !ngrok.url.isEmpty { urls.ngrok = ngrok.url }
+        if cloudflare.isUsed { urls.cloudflare = cloudflare.url.isEmpty ? urls.cloudflare ?? "" : cloudflare.url }
+        return urls
+    }
+}
+
+extension Tunnel {
+    /// Why a program has told no URL.
+    private enum Problem: Error {
+        case transfer(HTTPError)
+        /// Completes the program's name to a sentence.
+        case answer(String)
+
+        var text: String {
+            switch self {
+            case .transfer(let error): ": \(Found.foreign("\(error)"))"
+            case .answer(let words): " \(words)"
+            }
+        }
+
+        /// Whether no program has answered.
+        var isAbsence: Bool {
+            switch self {
+            case .transfer(.unreachable), .transfer(.timedOut): true
+            case .transfer, .answer: false
+            }
+        }
+
+        /// The words of a failed transfer differ each time, by how long it took.
+        func isLike(_ other: Problem) -> Bool {
+            switch (self, other) {
+            case (.transfer(.unreachable), .transfer(.unreachable)), (.transfer(.timedOut), .transfer(.timedOut)): true
+            case (.transfer, .transfer): isAbsence == other.isAbsence
+            case (.answer(let words), .answer(let others)): words == others
+            default: false
+            }
+        }
+    }
+
+    private func told(
+        by program: String, mayBeMissing: Bool, _ ask: () throws(Problem) -> String
+    ) -> String {
+        do throws(Problem) {
+            let url = try ask()
+            state.withLock { $0.warned[program] = nil }
             return url
         } catch {
             let isNews = state.withLock { state in
-                defer { state = State(hasWarned: true, last: "") }
-                return !state.hasWarned
+                defer { state.warned[program] = error }
+                return state.warned[program]?.isLike(error) != true
             }
-            if isNews { logger.warning("no public URL to report: ngrok agent at \(configuration.api): \(error)") }
+            if isNews {
+                let level: Logger.Level = mayBeMissing && error.isAbsence ? .debug : .warning
+                logger.log(level: level, "no public URL to report: \(program)\(error.text)")
+            }
             return ""
         }
     }
 
-    /// What `url` has returned last, or the configured one; asks nobody.
-    var lastKnown: String { configuration.url.isEmpty ? state.withLock { $0.last } : configuration.url }
-
-    /// The agent's local API: GET /api/tunnels lists each tunnel with its `public_url` and `proto`
-    /// (ngrok, "Agent API").
-    private func ask(_ limit: Duration) throws(HTTPError) -> String {
-        let response = try http.fetch(
-            HTTPRequest(
-                .get, configuration.api + "/api/tunnels", headers: [HTTPHeader("Accept", "application/json")],
-                timeouts: HTTPTimeouts(connect: limit, total: limit)),
-            maxBodyBytes: Self.maxAnswerBytes)
-        guard response.head.status == 200 else { throw .broken("answered \(response.head.status)") }
-        return try Self.url(in: response.body)
+    private func askNgrok(_ limit: Duration) throws(Problem) -> String {
+        guard let tunnels = NgrokTunnels(try fetch(ngrok.api + "/api/tunnels", limit)) else {
+            throw .answer("answered with something that is no list of tunnels")
+        }
+        switch tunnels.choice(name: ngrok.tunnel, port: ngrok.port) {
+        case .url(let url): return url
+        case .none(let reason): throw .answer(reason)
+        }
     }
 
-    /// The https tunnel's URL in the agent's answer.
-    static func url(in body: [UInt8]) throws(HTTPError) -> String {
-        struct Answer: Decodable {
-            struct Entry: Decodable {
-                let publicURL: String
-                enum CodingKeys: String, CodingKey { case publicURL = "public_url" }
-            }
-            let tunnels: [Entry]
+    private func askCloudflared(_ limit: Duration) throws(Problem) -> String {
+        switch QuickTunnel(try fetch(cloudflare.metrics + "/quicktunnel", limit)) {
+        case .url(let url): return url
+        case .none(let reason): throw .answer(reason)
         }
-        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)) else {
-            throw .broken("answered with something that is no list of tunnels")
+    }
+
+    private func fetch(_ url: String, _ limit: Duration) throws(Problem) -> [UInt8] {
+        let headers = [HTTPHeader("Accept", "application/json"), HTTPHeader("Accept-Encoding", "identity")]
+        let request = HTTPRequest(
+            .get, url, headers: headers, timeouts: HTTPTimeouts(connect: limit, total: limit))
+        let response: HTTPResponse
+        do throws(HTTPError) {
+            response = try http.fetch(request, maxBodyBytes: Self.maxAnswerBytes)
+        } catch {
+            throw .transfer(error)
         }
-        guard let tunnel = answer.tunnels.first(where: { $0.publicURL.hasPrefix("https://") }) else {
-            throw .broken("has no https tunnel")
-        }
-        return tunnel.publicURL
+        guard response.head.status == 200 else { throw .answer("answered \(response.head.status)") }
+        return response.body
     }
 }

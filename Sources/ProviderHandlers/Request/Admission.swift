@@ -72,6 +72,14 @@ public final class Admission: Sendable {
         return state.withLock { Self.refusal(reading, $0) }
     }
 
+    /// Whether the GPU by itself keeps the next completion out: what `/health` reports, so that it agrees with `/busy`.
+    public var isGPUBusy: Bool {
+        let reading = gpu()
+        return state.withLock { state in
+            Self.refusal(reading.verdict, state) != nil || Self.isUsedUp(reading.sample, state)
+        }
+    }
+
     /// Cuts every completion that runs and every one that still starts.
     public func cutAll() {
         let running = state.withLock { state in
@@ -82,15 +90,18 @@ public final class Admission: Sendable {
     }
 
     private static func refusal(_ reading: Reading, _ state: borrowing State) -> Refusal? {
-        let inFlight = state.inFlight.count
-        switch reading.verdict {
-        case .busy: return .gpuBusy
-        case .unknown: return .gpuUnknown
+        if let refusal = refusal(reading.verdict, state) { return refusal }
+        guard state.inFlight.count < state.limit else { return .tooManyInFlight(limit: state.limit) }
+        return isUsedUp(reading.sample, state) ? .gpuBusy : nil
+    }
+
+    private static func refusal(_ verdict: BusyVerdict, _ state: borrowing State) -> Refusal? {
+        switch verdict {
+        case .busy: .gpuBusy
+        case .unknown: .gpuUnknown
         // No GPU tells its utilization: what we know of its load is what we put on it ourselves.
-        case .unreadable where inFlight > 0: return .gpuBusy
-        case .idle, .unreadable:
-            guard inFlight < state.limit else { return .tooManyInFlight(limit: state.limit) }
-            return isUsedUp(reading.sample, state) ? .gpuBusy : nil
+        case .unreadable where !state.inFlight.isEmpty: .gpuBusy
+        case .idle, .unreadable: nil
         }
     }
 
