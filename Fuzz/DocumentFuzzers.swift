@@ -5,16 +5,41 @@ import Foundation
 /// JSON that is parsed whole: nothing may trap, and what is accepted has to make sense.
 
 func fuzzModels(_ bytes: [UInt8]) {
-    guard let list = try? JSONDecoder().decode(ModelList.self, from: Data(bytes)) else { return }
-    // As central is told of them, which takes integers only.
-    guard let models = json(JSONAnswer.encode(list.models)) as? [[String: Any]] else { preconditionFailure("no list") }
-    precondition(models.count == list.models.count)
-    precondition(models.allSatisfy { $0["id"] is String && isInteger($0["created"]) })
+    for shape in ModelList.Shape.allCases {
+        guard let list = try? ModelList(bytes, shape) else { continue }
+        // As central is told of them, which takes integers only.
+        guard let models = json(JSONAnswer.encode(list.models)) as? [[String: Any]] else {
+            preconditionFailure("no list")
+        }
+        precondition(models.count == list.models.count)
+        precondition(models.allSatisfy { $0["id"] is String && isInteger($0["created"]) })
+    }
 }
 
+/// Read as the ngrok agent's list, with each way to choose, and as cloudflared's answer.
 func fuzzTunnels(_ bytes: [UInt8]) {
-    guard let url = try? Tunnel.url(in: bytes) else { return }
-    precondition(url.hasPrefix("https://"))
+    if let tunnels = NgrokTunnels(bytes) {
+        for name in ["", "a"] {
+            switch tunnels.choice(name: name, port: 8080) {
+            case .url(let url): checkURL(url)
+            case .none(let reason): checkReason(reason)
+            }
+        }
+    }
+    switch QuickTunnel(bytes) {
+    case .url(let url): checkURL(url)
+    case .none(let reason): checkReason(reason)
+    }
+}
+
+private func checkURL(_ url: String) {
+    precondition(url.hasPrefix("https://") && url.utf8.count < 2000 && url.utf8.allSatisfy { 0x21...0x7E ~= $0 })
+    precondition(!url.contains("@") || url.dropFirst(8).prefix { $0 != "/" }.allSatisfy { $0 != "@" })
+}
+
+/// It goes into the log.
+private func checkReason(_ reason: String) {
+    precondition(!reason.isEmpty && reason.utf8.count < 16_384 && isOneLine(reason))
 }
 
 /// Input: a byte that chooses the status, then the body, which stands in `Retry-After` too.

@@ -54,9 +54,10 @@ final class RequestFuzzer: Sendable {
             health: HealthCheck(
                 collector: ReportCollector(
                     models: EngineModels(http: http, engine: configuration.ollama),
-                    tunnel: Tunnel(http: http, ngrok: configuration.ngrok, logger: logger),
+                    tunnel: Tunnel(
+                        http: http, ngrok: configuration.ngrok, cloudflare: configuration.cloudflare, logger: logger),
                     configuration: configuration),
-                gpu: { .absent }, inFlight: { 0 }),
+                gpu: { .absent }, isGPUBusy: { false }, logger: logger),
             logger: logger)
     }
 

@@ -16,10 +16,11 @@ import Testing
         let places = [other.url + "/api/provider/validate_hmac", "/elsewhere", "//127.0.0.1:\(other.port)/"]
         let redirects = [301, 302, 303, 307, 308].flatMap { status in places.map { (status, $0) } }
         let turn = Counter()
-        let deployment = try await Deployment(central: { request in
-            let (status, place) = redirects[turn.next % redirects.count]
-            try request.answer(status, "", headers: ["Location: \(place)"])
-        })
+        let deployment = try await Deployment(
+            central: { request in
+                let (status, place) = redirects[turn.next % redirects.count]
+                try request.answer(status, "", headers: ["Location: \(place)"])
+            }, engine: Deployment.oneModel)
         try await onThread {
             for redirect in redirects {
                 let answer = try deployment.complete(headers: Self.hmac)

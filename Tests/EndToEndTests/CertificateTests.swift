@@ -16,7 +16,7 @@ struct CertificateTests {
     @Test(arguments: certificates)
     func theReportersCentral(certificate: TLSServer.Certificate, cause: String) async throws {
         let central = try await TLSServer(certificate)
-        let engine = try ScriptedServer { try $0.answer(404, "") }
+        let engine = try ScriptedServer(Deployment.oneModel)
         let reporter = try Deployment.reporter(
             behind: central.trustingCommand, engine: engine,
             settings: ["PROVIDER_URL": central.url, "PROVIDER_LOG_LEVEL": "debug"])
@@ -50,7 +50,7 @@ struct CertificateTests {
             if isGood {
                 try deployment.waitUntil("it has logged both") { engine.requests.split(separator: "\n").count >= 2 }
                 #expect(engine.requests.contains("POST /v1/chat/completions HTTP/1.1 -\n"))
-                #expect(engine.requests.contains("GET /api/models HTTP/1.1 -\n"))
+                #expect(engine.requests.contains("GET /v1/models HTTP/1.1 -\n"))
             } else {
                 try deployment.waitUntil("it is in the log") { deployment.worker.standardError.contains(cause) }
                 #expect(engine.requests.isEmpty)

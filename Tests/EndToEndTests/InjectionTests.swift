@@ -86,12 +86,16 @@ import Testing
     @Test(arguments: ["/api/models", "/v1/models", "/api/tags"])
     func towardsTheReport(list: String) async throws {
         let seen = Seen()
-        let url = "https://a\r\nX-Injected: 1\"}"
+        // One that is no URL is passed over.
+        let hostile = "https://a\r\nX-Injected: 1\"}"
+        let url = "https://a.example"
         let answers = [
-            "/api/models": try Self.json(["models": Self.names.map { ["name": $0] }]),
+            "/api/models": try Self.json(["data": Self.names.map { ["id": $0] }]),
             "/v1/models": try Self.json(["data": Self.names.map { ["id": $0, "owned_by": $0] }]),
             "/api/tags": try Self.json(["models": Self.names.map { ["name": $0, "model": $0] }]),
-            "/api/tunnels": try Self.json(["tunnels": [["public_url": url, "proto": "https"]]]),
+            "/api/tunnels": try Self.json([
+                "tunnels": [["name": hostile, "public_url": hostile], ["public_url": url, "proto": "https"]]
+            ]),
         ]
         let engine: ScriptedServer.Script = { request in
             let answer = request.target == list || request.target == "/api/tunnels" ? answers[request.target] : nil

@@ -19,7 +19,7 @@ import Testing
             central: { request in
                 let isHMAC = request.target == "/api/provider/validate_hmac"
                 try request.answer(isHMAC ? 401 : 200, #"{"valid":false}"#)
-            })
+            }, engine: Deployment.oneModel)
         let status = try await onThread { try deployment.complete(headers: Self.hmac).status }
         #expect(status == 401)
         let reporter = try Deployment.reporter(
@@ -58,7 +58,7 @@ import Testing
         let settings = [
             "PROVIDER_URL": "https://central.invalid", "PROVIDER_LOG_LEVEL": "trace", "https_proxy": proxy,
         ]
-        let deployment = try await Deployment(settings: settings)
+        let deployment = try await Deployment(settings: settings, engine: Deployment.oneModel)
         let status = try await onThread { try deployment.complete(headers: Self.hmac).status }
         #expect(status == 503)
         let reporter = try Deployment.reporter(

@@ -4,12 +4,6 @@ import Testing
 
 /// The built reporter against a scripted central.
 @Suite struct ReporterTests {
-    private static let models: ScriptedServer.Script = { request in
-        guard request.target == "/v1/models" else { return try request.answer(404, "") }
-        try request.answer(
-            200, #"{"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"library"}]}"#)
-    }
-
     private struct Run {
         let process: ChildProcess
         let central: ScriptedServer
@@ -19,7 +13,7 @@ import Testing
 
     private func start(
         _ arguments: [String] = [], settings: [String: String] = [:], gpu: FakeGPU? = nil,
-        engine: @escaping ScriptedServer.Script = Self.models, central: @escaping ScriptedServer.Script
+        engine: @escaping ScriptedServer.Script = Deployment.oneModel, central: @escaping ScriptedServer.Script
     ) throws -> Run {
         let engine = try ScriptedServer(engine)
         let central = try ScriptedServer(central)
@@ -49,7 +43,7 @@ import Testing
                 "uuid":"GPU-00000000-1111-2222-3333-444444444444"},\
                 "ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}
                 """)
-        #expect(run.process.standardError.contains("report delivered: 1 models, 1 GPUs"))
+        #expect(run.process.standardError.contains("report delivered: 1 models, 1 GPUs, 1 public URLs, attempts 1"))
     }
 
     @Test(arguments: [400, 401, 403, 404, 302])
@@ -91,13 +85,12 @@ import Testing
         #expect(run.process.standardError.contains("PROVIDER_GPU_BUSY_THRESHOLD"))
     }
 
-    /// What is down is reported, not a failure.
-    @Test func nothingIsThere() async throws {
+    /// A GPU in trouble and a tunnel that is not there are reported, and are no failure.
+    @Test func allButTheEngineIsDown() async throws {
         let seen = Seen()
         let gpu = try FakeGPU(.fails("NVIDIA-SMI has failed"))
         let run = try start(
             settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": "http://127.0.0.1:1"], gpu: gpu,
-            engine: { try $0.answer(500, "") },
             central: { request in
                 seen.text = try request.bodyText()
                 try request.answer(200, "")
@@ -105,9 +98,152 @@ import Testing
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
             seen.text == """
-                {"data":[],"errors":["engine: /api/models answered 500","gpu: nvidia-smi exited with 9: NVIDIA-SMI has failed"],\
+                {"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],\
+                "errors":["gpu: nvidia-smi exited with 9: NVIDIA-SMI has failed"],\
                 "gpu":null,"ngrok":{"url":""},"object":"list","provider_type":"ollama"}
                 """)
+        #expect(run.process.standardError.contains("report delivered: 1 models, 0 GPUs, 0 public URLs, attempts 1"))
+    }
+
+    /// What an engine can say or do in place of its list, and the words for it.
+    private static let noList: [(words: String, engine: ScriptedServer.Script)] = [
+        ("/api/tags answered 500", { try $0.answer(500, "") }),
+        ("/v1/models said something that is no list", { try $0.answer(200, #"{"error":"Unexpected endpoint"}"#) }),
+        ("(text/html)", { try $0.answer(200, "<!doctype html>", type: "text/html") }),
+        ("(Content-Encoding: gzip)", { try $0.answer(200, "\u{1F}", headers: ["Content-Encoding: gzip"]) }),
+        ("a list in which nothing is a model", { try $0.answer(200, #"{"data":[1],"models":[{}]}"#) }),
+        ("Empty reply from server", { $0.closeAfterwards() }),
+        ("Ollama refuses the Host", { try $0.answer(403, "") }),
+        ("has not answered yet: no answer from", { try $0.connection.waitForHangUp() }),
+    ]
+
+    /// The central system would delete the models, with the prices that their owner set.
+    @Test(arguments: noList.indices)
+    func withoutTheEnginesListNothingIsSent(index: Int) async throws {
+        let (words, engine) = Self.noList[index]
+        let run = try start(settings: ["PROVIDER_REPORT_TIMEOUT": "2"], engine: engine) { try $0.answer(200, "") }
+        #expect(try await run.process.waitForExit() == .status(75))
+        #expect(run.central.requests.isEmpty)
+        let log = run.process.standardError
+        #expect(log.contains("<4>nothing to report yet: engine: ") || index == Self.noList.count - 1, "\(log)")
+        #expect(log.contains("<3>report not sent: engine: ") && log.contains(words), "\(log)")
+        #expect(log.contains("start the engine or correct ollama.url"))
+    }
+
+    @Test func theEngineIsDown() async throws {
+        let run = try start(settings: ["PROVIDER_REPORT_TIMEOUT": "2", "PROVIDER_OLLAMA_URL": "http://127.0.0.1:1"]) {
+            try $0.answer(200, "")
+        }
+        #expect(try await run.process.waitForExit() == .status(75))
+        #expect(run.central.requests.isEmpty)
+        let log = run.process.standardError
+        #expect(log.contains("report not sent: engine: cannot connect: "), "\(log)")
+        #expect(log.contains("(http://127.0.0.1:1 is down or cannot be reached)"))
+    }
+
+    /// Within the same run, as soon as it has a list.
+    @Test func theEngineIsAskedAgain() async throws {
+        let turn = Counter()
+        let seen = Seen()
+        let run = try start(
+            engine: { request in
+                if request.target == "/v1/models" && turn.next > 1 { return try Deployment.oneModel(request) }
+                try request.answer(500, "")
+            },
+            central: { request in
+                seen.text = try request.bodyText()
+                try request.answer(200, "")
+            })
+        #expect(try await run.process.waitForExit() == .status(0))
+        #expect(run.engine.requests.count { $0.hasPrefix("GET /v1/models ") } == 3)
+        #expect(seen.text.contains(#""id":"m""#))
+        // Each kind of trouble is said once.
+        #expect(run.process.standardError.count("nothing to report yet") == 1)
+    }
+
+    /// One that has no model says so, and is believed.
+    @Test(arguments: [#"{"object":"list","data":null}"#, #"{"object":"list","data":[]}"#])
+    func anEmptyListIsSent(list: String) async throws {
+        let seen = Seen()
+        let run = try start(
+            engine: { try $0.answer(200, list) },
+            central: { request in
+                seen.text = try request.bodyText()
+                try request.answer(200, "")
+            })
+        #expect(try await run.process.waitForExit() == .status(0))
+        #expect(seen.text.contains(#""data":[],"gpu""#))
+        #expect(run.process.standardError.contains("the engine has no model"))
+    }
+
+    /// More than `/health` waits.
+    @Test func aSlowListIsNoFailure() async throws {
+        let run = try start(
+            engine: { request in
+                sleep(6)
+                try Deployment.oneModel(request)
+            },
+            central: { try $0.answer(200, "") })
+        #expect(try await run.process.waitForExit() == .status(0))
+        #expect(run.engine.requests == ["GET /v1/models HTTP/1.1"])
+        #expect(run.process.standardError.contains("report delivered: 1 models"))
+    }
+
+    @Test func bothTunnels() async throws {
+        let seen = Seen()
+        let programs = try ScriptedServer { request in
+            let isNgrok = request.target == "/api/tunnels"
+            #expect(isNgrok || request.target == "/quicktunnel")
+            try request.answer(
+                200, isNgrok ? Self.tunnels : #"{"hostname":"some-words.trycloudflare.com"}"#)
+        }
+        let run = try start(
+            settings: [
+                "PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": programs.url, "PROVIDER_CLOUDFLARE_METRICS": programs.url,
+            ],
+            central: { request in
+                seen.text = try request.bodyText()
+                try request.answer(200, "")
+            })
+        #expect(try await run.process.waitForExit() == .status(0))
+        #expect(seen.text.hasPrefix(#"{"cloudflare":{"url":"https://some-words.trycloudflare.com"},"data":"#))
+        #expect(seen.text.contains(#""ngrok":{"url":"https://provider-example.ngrok-free.app"}"#))
+        #expect(run.process.standardError.contains("report delivered: 1 models, 0 GPUs, 2 public URLs"))
+        #expect(!run.process.standardError.contains("<4>"))
+    }
+
+    /// A web UI, ssh, and nginx, in this order.
+    private static let tunnels = #"""
+        {"tunnels":[
+        {"name":"webui","public_url":"https://webui-example.ngrok-free.app","config":{"addr":"http://localhost:3000"}},
+        {"name":"ssh","public_url":"tcp://0.tcp.eu.ngrok.io:12345","config":{"addr":"localhost:22"}},
+        {"name":"provider","public_url":"https://provider-example.ngrok-free.app",
+        "config":{"addr":"http://localhost:8080"}}]}
+        """#
+
+    @Test(arguments: [
+        (["PROVIDER_NGROK_PORT": "9090"], #"<4>no public URL to report: ngrok agent at "#),
+        (["PROVIDER_NGROK_TUNNEL": "gone"], #"has no tunnel "gone" (ngrok.tunnel), only "webui", "ssh", "provider""#),
+    ])
+    func severalTunnelsOfWhichNoneIsTheOne(settings: [String: String], words: String) async throws {
+        let agent = try ScriptedServer { try $0.answer(200, Self.tunnels) }
+        let run = try start(
+            ["--dry-run"],
+            settings: settings.merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": agent.url]) { $1 }
+        ) { try $0.answer(200, "") }
+        #expect(try await run.process.waitForExit() == .status(0))
+        #expect(run.process.standardOutput.contains(#""ngrok":{"url":""}"#))
+        #expect(run.process.standardError.contains(words), "\(run.process.standardError)")
+    }
+
+    /// Prints what there is, asks once, and says that it would not be sent.
+    @Test func aDryRunWithoutAList() async throws {
+        let run = try start(["--dry-run"], engine: { try $0.answer(404, "") }) { try $0.answer(200, "") }
+        #expect(try await run.process.waitForExit() == .status(0))
+        #expect(run.process.standardOutput.hasPrefix(#"{"data":[],"errors":["engine: no list of models: "#))
+        #expect(run.process.standardError.contains("this report would not be sent: engine: no list of models: "))
+        #expect(run.engine.requests.count == 3)
+        #expect(run.central.requests.isEmpty)
     }
 
     @Test func aDryRunSendsNothing() async throws {
@@ -119,6 +255,7 @@ import Testing
             #"},"ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}"# + "\n"
         #expect(report.hasPrefix(start) && report.hasSuffix(end), "\(report)")
         #expect(run.central.requests.isEmpty)
+        #expect(run.process.standardError == "provider-reporter: this report would not be sent: provider.api_key is missing\n")
     }
 
     @Test func everySoOftenUntilSIGTERM() async throws {

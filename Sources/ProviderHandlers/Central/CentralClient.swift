@@ -15,11 +15,7 @@ public struct CentralClient: Sendable {
     func post(_ path: String, _ json: [UInt8], total: Duration, interruption: Interruption? = nil) throws(HTTPError)
         -> HTTPResponse
     {
-        // What is encoded cannot be read here (RFC 9110, 12.5.3).
-        var headers = [
-            HTTPHeader("Content-Type", "application/json"), HTTPHeader("Accept", "application/json"),
-            HTTPHeader("Accept-Encoding", "identity"),
-        ]
+        var headers = [HTTPHeader("Content-Type", "application/json"), HTTPHeader("Accept", "application/json")]
         if !provider.apiKey.isEmpty {
             headers.append(HTTPHeader("Authorization", "Bearer " + provider.apiKey.reveal()))
         }

@@ -33,7 +33,8 @@ enum Found {
 
     /// Words of another program's: short, and without what could break a line or steer a terminal.
     static func foreign(_ text: String) -> String {
-        let shown = text.prefix(lengthLimit)
+        // Scalars and not characters: one character can be of any length.
+        let shown = text.unicodeScalars.prefix(lengthLimit)
         return printable(String(shown)) + (shown.endIndex == text.endIndex ? "" : "…")
     }
 

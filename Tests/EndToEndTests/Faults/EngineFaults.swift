@@ -104,6 +104,7 @@ extension Fault {
         Fault(.engine, "the look-up of the engine's name hangs", obstacle: Names.obstacle) {
             try await Names.hanging(.engine)
         },
+        engineListsNothing,
     ]
 
     private static func beginStream(_ request: ScriptedRequest) throws {

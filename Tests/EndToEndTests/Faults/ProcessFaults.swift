@@ -6,6 +6,7 @@ extension Fault {
     /// What can happen to nginx, the worker and the tunnel.
     static let processes: [Fault] = [
         nginxReloads, nginxRestarts, workerIsKilled, workerIsStopped, workerIsReloaded, tunnelMoves,
+        cloudflaredIsAway, tunnelsAreAmbiguous,
     ]
 
     private static let nginxReloads = Fault(.processes, "nginx is reloaded, streams running") {

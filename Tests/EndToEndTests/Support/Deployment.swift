@@ -8,6 +8,13 @@ final class Deployment: Sendable {
     static let apiKey = "key-of-the-provider"
     static let validHMAC: ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) }
 
+    /// An engine that lists one model, as Ollama does, and knows nothing else.
+    static let oneModel: ScriptedServer.Script = { request in
+        guard request.target == "/v1/models" else { return try request.answer(404, "404 page not found") }
+        try request.answer(
+            200, #"{"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"library"}]}"#)
+    }
+
     let engine: ScriptedServer
     let central: ScriptedServer
     var worker: ChildProcess { process.withLock { $0 } }

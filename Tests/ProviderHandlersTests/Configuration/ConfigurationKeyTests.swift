@@ -72,10 +72,19 @@ let settings: [Setting] = [
     Setting("provider.hmac_header", "X-Request-Id", "PROVIDER_HMAC_HEADER") {
         $0.provider.hmacHeader = "X-Request-Id"
     },
+    Setting("provider.report_timeout", "90", "PROVIDER_REPORT_TIMEOUT") { $0.provider.reportTimeout = .seconds(90) },
     Setting("ngrok.url", "https://a-b.ngrok-free.app", "PROVIDER_NGROK_URL") {
         $0.ngrok.url = "https://a-b.ngrok-free.app"
     },
     Setting("ngrok.api", "http://10.0.0.1:4040", "PROVIDER_NGROK_API") { $0.ngrok.api = "http://10.0.0.1:4040" },
+    Setting("ngrok.tunnel", "my provider", "PROVIDER_NGROK_TUNNEL") { $0.ngrok.tunnel = "my provider" },
+    Setting("ngrok.port", "8443", "PROVIDER_NGROK_PORT") { $0.ngrok.port = 8443 },
+    Setting("cloudflare.url", "https://a-b.trycloudflare.com/", "PROVIDER_CLOUDFLARE_URL") {
+        $0.cloudflare.url = "https://a-b.trycloudflare.com"
+    },
+    Setting("cloudflare.metrics", "http://127.0.0.1:20241", "PROVIDER_CLOUDFLARE_METRICS") {
+        $0.cloudflare.metrics = "http://127.0.0.1:20241"
+    },
     Setting("gpu.source", "nvidia-smi", "PROVIDER_GPU_SOURCE") { $0.gpu.source = .nvidiaSMI },
     Setting("gpu.nvidia_smi", "/usr/bin/nvidia-smi", "PROVIDER_GPU_NVIDIA_SMI") {
         $0.gpu.nvidiaSMI = "/usr/bin/nvidia-smi"

@@ -65,8 +65,8 @@ import Testing
             #expect(known.text.contains(#""product_name":"A""#))
             let unknown = try answer(.unknown(reason: "driver gone", last: nil), engine: { try $0.answer(500, "") })
             #expect(unknown.status == 503)
-            #expect(
-                unknown.text.contains(#""data":[],"errors":["engine: /api/models answered 500","gpu: driver gone"]"#))
+            #expect(unknown.text.contains(#""data":[],"errors":["engine: no list of models: http://127.0.0.1:"#))
+            #expect(unknown.text.contains(#"/api/tags answered 500","gpu: driver gone"]"#))
             #expect(unknown.text.contains(#""gpu":null"#))
         }
     }
@@ -82,6 +82,114 @@ import Testing
             }
             let idle = try PipelineFixture(gpu: .unreadable, status: .known(silent), engine: Self.models)
             #expect(idle.handle(.get("/health")).text.contains(#""is_busy":false"#))
+        }
+    }
+
+    /// Only the list and the tunnel are kept: the GPUs are those of the moment.
+    @Test func theGPUsAreNotKept() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(status: .known(Self.sample), engine: Self.models)
+            #expect(fixture.handle(.get("/health")).text.contains(#""is_busy":true"#))
+            fixture.setGPU(.known(GPUSample(gpus: [GPU(uuid: "GPU-a", utilization: 3)])))
+            let idle = fixture.handle(.get("/health"))
+            #expect(idle.status == 200)
+            #expect(idle.text.contains(#""is_busy":false"#) && idle.text.contains(#""utilization":3"#))
+            fixture.setGPU(.unknown(reason: "driver gone", last: Self.sample))
+            let unknown = fixture.handle(.get("/health"))
+            #expect(unknown.status == 503)
+            #expect(unknown.text.contains(#""errors":["gpu: driver gone"]"#) && unknown.text.contains(#""id":"m""#))
+            fixture.setGPU(.absent)
+            #expect(fixture.handle(.get("/health")).text.contains(#""gpu":null"#))
+            #expect(fixture.engine.requests.count == 1)
+        }
+    }
+
+    /// `/busy` and `/health` of the same moment: false means idle, and a reason of the GPU's means busy.
+    @Test(arguments: [
+        (BusyVerdict.idle, 0, false), (.busy, 0, true), (.unknown("why"), 0, true), (.unreadable, 0, false),
+        // A request runs, in the only place there is.
+        (.idle, 1, false), (.unreadable, 1, true), (.busy, 1, true),
+    ])
+    func isBusyAgreesWithBusy(verdict: BusyVerdict, inFlight: Int, isBusy: Bool) async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(
+                configure: { $0.server.maxInFlight = 1 }, status: .known(Self.sample), engine: Self.models)
+            func check() {
+                fixture.setGPU(verdict)
+                let busy = fixture.handle(.get("/busy")).text
+                #expect(fixture.handle(.get("/health")).text.contains(#""is_busy":\#(isBusy)"#), "\(busy)")
+                #expect(busy.contains(#""reason":"gpu_"#) == isBusy)
+                #expect(isBusy || busy == #"{"busy":false}"# || busy.contains("too_many_requests_in_flight"))
+            }
+            fixture.setGPU(.idle)
+            if inFlight == 0 { check() } else { try fixture.admission.withPlace { _ in check() } }
+        }
+    }
+
+    /// A sample that has let in as many as it may is a reason of the GPU's.
+    @Test func aSampleThatIsUsedUpIsBusy() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(
+                configure: { $0.gpu.admitPerSample = 1 }, gpu: .idle, sample: 7, status: .known(Self.sample),
+                engine: Self.models)
+            #expect(fixture.handle(.get("/health")).text.contains(#""is_busy":false"#))
+            try fixture.admission.withPlace { _ in }
+            #expect(fixture.handle(.get("/busy")).text == #"{"busy":true,"reason":"gpu_busy"}"#)
+            #expect(fixture.handle(.get("/health")).text.contains(#""is_busy":true"#))
+        }
+    }
+
+    @Test func slowIsNotDown() async throws {
+        try await onThread {
+            let slow = try PipelineFixture(engine: { try $0.connection.waitForHangUp() })
+            let silent = slow.handle(.get("/health"))
+            #expect(silent.status == 503)
+            #expect(silent.text.contains(#""errors":["engine: has not answered yet: no answer from "#))
+            #expect(!silent.text.contains("is down"))
+            let down = try PipelineFixture()
+            down.engine.stop()
+            let refused = down.handle(.get("/health"))
+            #expect(refused.status == 503)
+            #expect(refused.text.contains(#""errors":["engine: cannot connect: "#))
+            #expect(refused.text.contains("(\(down.engine.url) is down or cannot be reached)"))
+            #expect(!refused.text.contains("not answered"))
+        }
+    }
+
+    /// In the log when it begins and when it is over.
+    @Test func aHostThatOllamaRefuses() async throws {
+        try await onThread {
+            let isTaken = SharedValue(false)
+            let fixture = try PipelineFixture(
+                freshness: .zero,
+                engine: { request in
+                    if isTaken.value { return try Self.models(request) }
+                    try request.answer(403, "")
+                })
+            let words = "Ollama refuses the Host \(fixture.engine.url.dropFirst(7)); use localhost or an address"
+            for _ in 0..<3 {
+                let answer = fixture.handle(.get("/health"))
+                #expect(answer.status == 503)
+                #expect(answer.text.contains(words))
+            }
+            #expect(fixture.log.count(containing: words) == 1)
+            isTaken.value = true
+            for _ in 0..<3 { #expect(fixture.handle(.get("/health")).status == 200) }
+            #expect(fixture.log.count(containing: "engine: lists its models again") == 1)
+        }
+    }
+
+    /// Beside ngrok's, and only where the configuration has it.
+    @Test(arguments: ["", "https://a.trycloudflare.com"])
+    func cloudflaresTunnel(url: String) async throws {
+        try await onThread {
+            let answer = try answer(.absent, configure: { $0.cloudflare.url = url })
+            let key = url.isEmpty ? "" : #""cloudflare":{"url":"\#(url)"},"#
+            #expect(
+                answer.text
+                    == "{" + key
+                    + #""data":[{"created":1,"id":"m","object":"model","owned_by":"library"}],"gpu":null,"#
+                    + #""ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}"#)
         }
     }
 

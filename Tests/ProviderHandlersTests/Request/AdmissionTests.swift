@@ -128,6 +128,27 @@ import Testing
         #expect(admission.refusal == nil)
     }
 
+    /// What `/health` reports: the GPU's reasons and no other.
+    @Test func theGPUsPart() throws {
+        let verdict = Mutex(BusyVerdict.idle)
+        let admission = Admission(limit: 1, perSample: 0) { (verdict.withLock { $0 }, nil) }
+        func isBusy(_ next: BusyVerdict) -> Bool {
+            verdict.withLock { $0 = next }
+            return admission.isGPUBusy
+        }
+        #expect([.idle, .busy, .unknown("x"), .unreadable].map(isBusy) == [false, true, true, false])
+        verdict.withLock { $0 = .idle }
+        try admission.withPlace { _ throws(Interrupted) in
+            #expect(admission.refusal == .tooManyInFlight(limit: 1))
+            #expect([.idle, .busy, .unknown("x"), .unreadable].map(isBusy) == [false, true, true, true])
+        }
+        let used = Admission(limit: 1, perSample: 1) { (.idle, 1) }
+        #expect(!used.isGPUBusy)
+        // Also where the limit would be the first to be said.
+        try used.withPlace { _ in #expect(used.isGPUBusy) }
+        #expect(used.isGPUBusy)
+    }
+
     /// No limit, no samples, or another reason first.
     @Test func whereSamplesLimitNothing() throws {
         for admission in [

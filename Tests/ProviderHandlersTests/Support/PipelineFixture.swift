@@ -14,12 +14,14 @@ final class PipelineFixture: Sendable {
     let pipeline: Pipeline
     let admission: Admission
     let log = RecordingLog()
-    private let verdict: SharedVerdict
+    private let verdict: SharedValue<BusyVerdict>
+    private let current: SharedValue<GPUStatus>
+    private let rule: Configuration.GPU
 
-    /// By default the GPU is idle, the engine answers `{}` and central holds every HMAC valid.
+    /// By default the GPU is what `status` makes of it, the engine answers `{}` and central holds every HMAC valid.
     init(
         configure: (inout Configuration) -> Void = { _ in },
-        gpu: BusyVerdict = .idle, status: GPUStatus = .absent,
+        gpu: BusyVerdict? = nil, sample: UInt64? = nil, status: GPUStatus = .absent,
         freshness: Duration = .seconds(600), maxAge: Duration = .seconds(600), heldBytes: HeldBytes = HeldBytes(),
         central centralScript: @escaping ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) },
         engine engineScript: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
@@ -33,10 +35,11 @@ final class PipelineFixture: Sendable {
         configuration.ngrok.url = "https://example.ngrok-free.app"
         configure(&configuration)
         let logger = log.logger
-        let verdict = SharedVerdict(gpu)
-        let admission = Admission(limit: configuration.server.maxInFlight, perSample: 0) {
-            (verdict.value.withLock { $0 }, nil)
-        }
+        let current = SharedValue(status)
+        let verdict = SharedValue(gpu ?? BusyRule.verdict(status, configuration.gpu))
+        let admission = Admission(
+            limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample
+        ) { (verdict.value, sample) }
         let http = HTTPClient(proxied: false)
         pipeline = Pipeline(
             maxBodyBytes: configuration.server.maxBodyBytes,
@@ -48,18 +51,29 @@ final class PipelineFixture: Sendable {
             health: HealthCheck(
                 collector: ReportCollector(
                     models: EngineModels(http: http, engine: configuration.ollama),
-                    tunnel: Tunnel(http: HTTPClient(proxied: false), ngrok: configuration.ngrok, logger: logger),
+                    tunnel: Tunnel(
+                        http: HTTPClient(proxied: false), ngrok: configuration.ngrok,
+                        cloudflare: configuration.cloudflare, logger: logger),
                     configuration: configuration),
-                gpu: { status }, inFlight: { admission.inFlight }, freshness: freshness, maxAge: maxAge),
+                gpu: { current.value }, isGPUBusy: { admission.isGPUBusy }, freshness: freshness,
+                maxAge: maxAge, logger: logger),
             logger: logger)
         self.engine = engine
         self.central = central
         self.admission = admission
         self.verdict = verdict
+        self.current = current
+        rule = configuration.gpu
     }
 
     func setGPU(_ verdict: BusyVerdict) {
-        self.verdict.value.withLock { $0 = verdict }
+        self.verdict.value = verdict
+    }
+
+    /// Another state, and what the busy rule makes of it.
+    func setGPU(_ status: GPUStatus) {
+        current.value = status
+        setGPU(BusyRule.verdict(status, rule))
     }
 
     /// Handles one request to its end; blocks.
@@ -76,10 +90,16 @@ final class PipelineFixture: Sendable {
     }
 }
 
-/// A verdict a test can change.
-final class SharedVerdict: Sendable {
-    let value: Mutex<BusyVerdict>
-    init(_ verdict: BusyVerdict) { value = Mutex(verdict) }
+/// A value a test can change.
+final class SharedValue<Value: Sendable>: Sendable {
+    private let state: Mutex<Value>
+
+    init(_ value: Value) { state = Mutex(value) }
+
+    var value: Value {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
+    }
 }
 
 extension FakeClient {
