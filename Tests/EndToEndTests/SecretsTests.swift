@@ -38,7 +38,7 @@ import Testing
             asked.open()
             try request.connection.waitForHangUp()
         }
-        let engine = try ScriptedServer { try $0.answer(404, "") }
+        let engine = try ScriptedServer(Deployment.oneModel)
         let reporter = try ChildProcess(
             try BuiltProduct.path("provider-reporter"),
             environment: Deployment.environment(engine: engine, central: central, gpu: nil))

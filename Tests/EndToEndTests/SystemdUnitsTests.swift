@@ -91,6 +91,33 @@ struct SystemdUnitsTests {
         #expect(limit > 602)
     }
 
+    /// A run of the reporter ends by itself, and then says why.
+    @Test func theReporterHasTimeForARun() throws {
+        let example = try Repository.read("config.example.yaml")
+        let run = try #require(example.firstMatch(of: /\n  report_timeout: ([0-9]+)\n/).flatMap { Int($0.1) })
+        let limit = try #require(try Self.value("TimeoutStartSec", in: "provider-reporter.service").flatMap { Int($0) })
+        #expect(limit >= run + 10)
+    }
+
+    /// The README's drop-in, beside the timer as shipped.
+    @Test(arguments: [("", ""), ("OnCalendar=*:0/3", "OnCalendar=sometimes"), ("=3min", "=soon")])
+    func reportsEveryThreeMinutes(right: String, wrong: String) async throws {
+        let readme = try Repository.read("README.md")
+        let marks = #/<<'END'\n(?<text>(?:    .*\n)+?)    END\n/#
+        let shown = try #require(readme.firstMatch(of: marks)?.text)
+        var dropIn = shown.split(separator: "\n").map { $0.dropFirst(4) }.joined(separator: "\n") + "\n"
+        #expect(dropIn == "[Timer]\nOnCalendar=\nOnCalendar=*:0/3\nRandomizedDelaySec=3min\n")
+        if !right.isEmpty { dropIn.replace(right, with: wrong) }
+        let directory = try Self.copies()
+        let name = "provider-reporter.timer.d"
+        try FileManager.default.createDirectory(
+            atPath: directory.path + "/" + name, withIntermediateDirectories: false)
+        try directory.write(dropIn, to: name + "/three-minutes.conf")
+        #expect(try await Self.verify(directory).text.isEmpty == right.isEmpty)
+        let (exit, text) = try await Self.analyze(["calendar", "--iterations=3", "*:0/3"])
+        #expect(exit == .status(0) && text.contains("Normalized form: *-*-* *:00/3:00"), "\(text)")
+    }
+
     @Test func theDevicesAreOpen() throws {
         for name in ["provider-fcgi@.service", "provider-reporter.service"] {
             // It would hide /dev/nvidia*.

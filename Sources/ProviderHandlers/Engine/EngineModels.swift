@@ -113,12 +113,15 @@ extension EngineModels {
 
     /// The coding of a body, else its type, in parentheses.
     private static func kind(of head: HTTPResponseHead) -> String {
-        let coding = head.headers.first("Content-Encoding") ?? ""
-        if !coding.isEmpty && !coding.equalsIgnoringCase("identity") {
-            return " (Content-Encoding: \(Found.foreign(coding)))"
-        }
-        let type = head.headers.first("Content-Type") ?? ""
-        return type.isEmpty || type.lowercased().hasPrefix("application/json") ? "" : " (\(Found.foreign(type)))"
+        let coding = word(head.headers.first("Content-Encoding"))
+        if !coding.isEmpty && !coding.equalsIgnoringCase("identity") { return " (Content-Encoding: \(coding))" }
+        let type = word(head.headers.first("Content-Type"))
+        return type.isEmpty || type.equalsIgnoringCase("application/json") ? "" : " (\(type))"
+    }
+
+    /// A field's value up to its parameters, which need not be shown.
+    private static func word(_ value: String?) -> String {
+        Found.foreign(String((value ?? "").prefix { $0 != ";" && $0 != " " }))
     }
 
     private func hostRefusal(_ status: Int, isBodyEmpty: Bool) -> String? {

@@ -7,6 +7,10 @@ struct TunnelAddress: Equatable {
     /// - Returns: nil for anything that leads to no port over HTTP, such as a directory (`file:///…`).
     init?(_ text: String?) {
         guard let text else { return nil }
+        if let port = Self.port(text[...]) {
+            (host, self.port) = ("", port)
+            return
+        }
         var rest = text[...]
         var defaultPort = 80
         if let scheme = text.firstRange(of: "://") {
@@ -18,10 +22,6 @@ struct TunnelAddress: Equatable {
             rest = text[scheme.upperBound...]
         }
         let authority = rest.prefix { !"/?#".contains($0) }
-        if let port = Self.port(authority) {
-            (host, self.port) = ("", port)
-            return
-        }
         let isBracketed = authority.hasPrefix("[")
         let end =
             isBracketed

@@ -5,8 +5,8 @@ import Testing
 
 private let serverKeys =
     "socket, socket_group, host, port, allow_remote, max_in_flight, max_body_bytes or drain_timeout"
-private let providerKeys = "api_key, api_key_file, url, type, hmac or hmac_header"
-private let sections = "server, ollama, provider, ngrok, gpu or log"
+private let providerKeys = "api_key, api_key_file, url, type, hmac, hmac_header or report_timeout"
+private let sections = "server, ollama, provider, ngrok, cloudflare, gpu or log"
 private let url = "an http:// or https:// URL with a host, without user, query or fragment"
 private let seconds = "seconds above 0 and at most 86400"
 private let devices = "a list of positions (0, 1, …) or UUIDs (GPU-…, MIG-…), each once"
@@ -20,7 +20,8 @@ struct ConfigurationErrorTests {
         // Keys.
         ("server:\n  prot: 1\n", "2: server.prot: unknown key, expected \(serverKeys); did you mean port?"),
         ("\nservr:\n", "2: servr: unknown key, expected \(sections); did you mean server?"),
-        ("port: 1\n", "1: port: unknown key, expected \(sections); did you mean server.port?"),
+        ("host: 1\n", "1: host: unknown key, expected \(sections); did you mean server.host?"),
+        ("port: 1\n", "1: port: unknown key, expected \(sections)"),
         ("url: 1\n", "1: url: unknown key, expected \(sections)"),
         ("provider: {level: x}\n", "1: provider.level: unknown key, expected \(providerKeys); did you mean log.level?"),
         ("log:\n  zzz: 1\n", "2: log.zzz: unknown key, expected level or format"),
@@ -133,6 +134,11 @@ struct ConfigurationErrorTests {
         ),
         ("ngrok.url", url + #", or """#, ["a.ngrok-free.app"]),
         ("ngrok.api", url, ["''"]),
+        ("ngrok.port", "a whole number from 1 to 65535", ["0", "65536", "'8080'", "''"]),
+        ("ngrok.tunnel", #"the name of a tunnel, or """#, ["[a]", #""a\nb""#]),
+        ("cloudflare.url", url + #", or """#, ["a.trycloudflare.com"]),
+        ("cloudflare.metrics", url + #", or """#, ["127.0.0.1:20241", "http://a?b"]),
+        ("provider.report_timeout", "seconds above 0 and at most 86400", ["0", "'60'", "-1", "86401", "1m"]),
         ("gpu.nvidia_smi", "the name or path of a program", ["''"]),
         ("gpu.nvidia_smi_timeout", seconds, ["0", "86401", "5s"]),
         ("gpu.busy_threshold", "a whole number from 0 to 100", ["-1", "101", "20%"]),

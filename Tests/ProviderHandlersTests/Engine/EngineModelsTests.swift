@@ -148,11 +148,11 @@ import Testing
             #expect(problem.kind == .unreachable)
             #expect(problem.description.hasPrefix("cannot connect: "))
             #expect(problem.description.contains("(\(engine.url) is down or cannot be reached)"))
-            // Plain HTTP where TLS is spoken.
-            let plain = try ScriptedServer { _ in }
-            let tls = "https" + plain.url.dropFirst(4)
-            let kind = try self.problem(of: tls).kind
-            #expect(kind == .unreachable)
+            // Nor does one that does not come about in time.
+            let full = try FullListener()
+            let silent = try self.problem(of: full.url, within: .seconds(1))
+            #expect(silent.kind == .silent)
+            #expect(silent.description.hasPrefix("has not answered yet: no connection to \(full.url)/v1/models within "))
         }
     }
 
