@@ -31,6 +31,7 @@ struct ReceivedReport: Decodable {
     let data: [Model]
     let gpu: GPU?
     let ngrok: Tunnel?
+    let cloudflare: Tunnel?
     let providerType: String?
 
     /// - Throws: `Mismatch`, which says what is wrong in words for the sandbox's user.

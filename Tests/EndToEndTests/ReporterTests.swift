@@ -199,7 +199,8 @@ import Testing
         }
         let run = try start(
             settings: [
-                "PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": programs.url, "PROVIDER_CLOUDFLARE_METRICS": programs.url,
+                "PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": programs.url,
+                "PROVIDER_CLOUDFLARE_METRICS": programs.url,
             ],
             central: { request in
                 seen.text = try request.bodyText()
@@ -229,8 +230,8 @@ import Testing
         let agent = try ScriptedServer { try $0.answer(200, Self.tunnels) }
         let run = try start(
             ["--dry-run"],
-            settings: settings.merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": agent.url]) { $1 }
-        ) { try $0.answer(200, "") }
+            settings: settings.merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": agent.url]) { $1 },
+            central: { try $0.answer(200, "") })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.process.standardOutput.contains(#""ngrok":{"url":""}"#))
         #expect(run.process.standardError.contains(words), "\(run.process.standardError)")
@@ -238,7 +239,8 @@ import Testing
 
     /// Prints what there is, asks once, and says that it would not be sent.
     @Test func aDryRunWithoutAList() async throws {
-        let run = try start(["--dry-run"], engine: { try $0.answer(404, "") }) { try $0.answer(200, "") }
+        let run = try start(
+            ["--dry-run"], engine: { try $0.answer(404, "") }, central: { try $0.answer(200, "") })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.process.standardOutput.hasPrefix(#"{"data":[],"errors":["engine: no list of models: "#))
         #expect(run.process.standardError.contains("this report would not be sent: engine: no list of models: "))

@@ -102,7 +102,7 @@ struct SandboxTests {
     private static let report = """
         {"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"library"}],
          "gpu":{"product_name":"1.5","utilization":7,"memory_total":24564,"is_busy":false,"gpus":[]},
-         "ngrok":{"url":""},"provider_type":"ollama"}
+         "ngrok":{"url":""},"cloudflare":{"url":"https://a.example"},"provider_type":"ollama"}
         """
 
     @Test func aReportIsTakenAndCanBeReadBack() async throws {
@@ -119,7 +119,7 @@ struct SandboxTests {
     @Test(arguments: [
         (":7,", ":7.0,"), (":7,", ":7e1,"), (":7,", ":\"7\","), ("\"created\":1", "\"created\":1.5"),
         ("\"list\"", "\"lst\""), ("\"is_busy\":false", "\"is_busy\":0"), ("}}", "}"), ("\"data\":[", "\"date\":["),
-        ("\"url\":\"\"", "\"url\":1"),
+        ("\"url\":\"\"", "\"url\":1"), ("\"https://a.example\"", "1"),
     ])
     func aReportWithAWrongTypeIsRefused(right: String, wrong: String) async throws {
         let sandbox = try await Sandbox()

@@ -131,8 +131,10 @@ private struct OllamaModel: Decodable {
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         // Ollama writes the same text in both.
-        let name = try (try? container.decode(String.self, forKey: .name)) ?? container.decode(
-            String.self, forKey: .model)
+        let name =
+            try (try? container.decode(String.self, forKey: .name))
+            ?? container.decode(
+                String.self, forKey: .model)
         let modifiedAt = try? container.decode(String.self, forKey: .modifiedAt)
         model = Model(id: name, created: modifiedAt.flatMap(Self.unixTime) ?? 0, ownedBy: "library")
     }

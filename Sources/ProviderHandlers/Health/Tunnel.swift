@@ -5,9 +5,6 @@ struct PublicURLs: Sendable, Equatable {
     var ngrok = ""
     /// nil where the configuration does not mention Cloudflare's tunnel.
     var cloudflare: String?
-
-    /// How many are known.
-    var count: Int { [ngrok, cloudflare ?? ""].count { !$0.isEmpty } }
 }
 
 /// Finds the public URLs of this machine: those of the configuration, else those that the tunnels' own programs tell.

@@ -73,7 +73,8 @@ extension Fault {
             try request.answer(200, #"{"tunnels":[\#(entries.joined(separator: ","))]}"#)
         }
         let engine = try ScriptedServer(Deployment.oneModel)
-        let rig = try ReporterRig(engine: engine, settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": agent.url])
+        let rig = try ReporterRig(
+            engine: engine, settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": agent.url])
         return try await rig.outcome {
             port.text = "8081"
             try await rig.waitForReport(with: #""ngrok":{"url":""}"#)

@@ -152,7 +152,8 @@ import Testing
             let full = try FullListener()
             let silent = try self.problem(of: full.url, within: .seconds(1))
             #expect(silent.kind == .silent)
-            #expect(silent.description.hasPrefix("has not answered yet: no connection to \(full.url)/v1/models within "))
+            #expect(
+                silent.description.hasPrefix("has not answered yet: no connection to \(full.url)/v1/models within "))
         }
     }
 

@@ -15,7 +15,8 @@ import Testing
 
     /// Ollama takes these, so the reason may be another.
     @Test(arguments: [
-        "http://localhost:11434", "http://127.0.0.1:11434", "http://[::1]:11434", "http://a.localhost", "http://a.local",
+        "http://localhost:11434", "http://127.0.0.1:11434", "http://[::1]:11434", "http://a.localhost",
+        "http://a.local",
         "http://host.docker.internal:11434",
     ])
     func aHostThatOllamaTakes(url: String) throws {

@@ -74,7 +74,8 @@ import Testing
 
     /// An array of anything else does not mean that there is no model.
     @Test(arguments: [
-        (#"{"data":[7]}"#, ModelList.Shape.openAI), (#"{"data":[null]}"#, .openAI), (#"{"data":[{"name":"a"}]}"#, .openAI),
+        (#"{"data":[7]}"#, ModelList.Shape.openAI), (#"{"data":[null]}"#, .openAI),
+        (#"{"data":[{"name":"a"}]}"#, .openAI),
         (#"{"data":["a","b"]}"#, .openAI), (#"{"models":[{"id":"a"}]}"#, .ollama), (#"{"models":["a"]}"#, .ollama),
     ])
     func nothingInItIsAModel(body: String, shape: ModelList.Shape) {

@@ -12,7 +12,8 @@ import Testing
     private func list(_ entries: [String]) -> String {
         let objects = entries.map { entry in
             let parts = entry.split(separator: "|", omittingEmptySubsequences: false)
-            return #"{"name":"\#(parts[0])","public_url":"\#(parts[1])","config":{"addr":"\#(parts[2])","inspect":true}}"#
+            return
+                #"{"name":"\#(parts[0])","public_url":"\#(parts[1])","config":{"addr":"\#(parts[2])","inspect":true}}"#
         }
         return #"{"tunnels":[\#(objects.joined(separator: ","))],"uri":"/api/tunnels"}"#
     }
@@ -163,7 +164,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "localhost", "a..b", ".a.b", "a.b.", "-a.b", "a-.b", "a_b.c", "a b.c", "a.b/c", "a.b:80", "a.b@c.d", "127.0.0.1",
+        "", "localhost", "a..b", ".a.b", "a.b.", "-a.b", "a-.b", "a_b.c", "a b.c", "a.b/c", "a.b:80", "a.b@c.d",
+        "127.0.0.1",
         "a.b\r\nX: 1", "a.b\0", "https://a.b", "ä.b", String(repeating: "a", count: 64) + ".b", "a.1",
         String(repeating: "a.", count: 130) + "b",
     ])

@@ -83,7 +83,8 @@ import Testing
             let (tunnel, log) = tunnel { $0.ngrok.api = agent.url }
             for _ in 0..<3 { #expect(tunnel.urls(within: .seconds(30)).ngrok == "") }
             #expect(log.lines.count == 1)
-            #expect(log.lines.first?.hasPrefix("warning: no public URL to report: ngrok agent at \(agent.url): ") == true)
+            #expect(
+                log.lines.first?.hasPrefix("warning: no public URL to report: ngrok agent at \(agent.url): ") == true)
             try agent.start()
             for _ in 0..<3 { #expect(tunnel.urls(within: .seconds(30)).ngrok == "") }
             #expect(log.lines.count == 2)
@@ -105,7 +106,11 @@ import Testing
             agent.stop()
             let (tunnel, log) = tunnel {
                 $0.ngrok.api = agent.url
-                if isURL { $0.cloudflare.url = "https://a-b.trycloudflare.com" } else { $0.cloudflare.metrics = quick.url }
+                if isURL {
+                    $0.cloudflare.url = "https://a-b.trycloudflare.com"
+                } else {
+                    $0.cloudflare.metrics = quick.url
+                }
             }
             let urls = tunnel.urls(within: .seconds(30))
             #expect(urls == PublicURLs(ngrok: "", cloudflare: "https://a-b.trycloudflare.com"))
