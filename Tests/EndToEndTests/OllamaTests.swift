@@ -197,4 +197,40 @@ import Testing
         let answer = try await onThread { try deployment.complete() }
         #expect(answer.status == 200)
     }
+
+    /// A name that only resolves to this machine is not local to Ollama. Its empty 403 is explained where people look.
+    @Test(.enabled(if: Names.obstacle == nil))
+    func aHostThatOllamaRefusesIsExplained() async throws {
+        let names = try Names()
+        let host = names.next()
+        try names.resolve(host)
+        let ollama = FakeOllama()
+        let deployment = try await Deployment(
+            namesEngine: host, workerCommand: names.command, engine: { try ollama.serve($0) })
+        try await onThread {
+            let answer = try deployment.complete(Self.body("hello"))
+            #expect(answer.status == 403)
+            #expect(answer.body.isEmpty)
+            let words = "Ollama refuses the Host \(host):\(deployment.engine.port); use localhost or an address"
+            try deployment.waitUntil("the worker says why") {
+                deployment.worker.standardError.contains("cause=\"\(words)")
+            }
+            let health = try deployment.fetch("GET", "/health")
+            #expect(health.status == 503)
+            #expect(health.body.contains(words))
+        }
+    }
+
+    /// The list in its own shape, also where there is no model.
+    @Test(arguments: [["m", "other"], []])
+    func itsModelsAreListed(models: [String]) async throws {
+        let deployment = try await Self.deployment("worker", FakeOllama(models: models))
+        try await onThread {
+            let health = try deployment.fetch("GET", "/health")
+            #expect(health.status == 200)
+            for model in models { #expect(health.body.contains(#""id":"\#(model)""#)) }
+            #expect(health.body.contains(#""data":[]"#) == models.isEmpty)
+            #expect(deployment.engine.requests == ["GET /v1/models HTTP/1.1"])
+        }
+    }
 }

@@ -209,7 +209,7 @@ import Testing
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(seen.text.hasPrefix(#"{"cloudflare":{"url":"https://some-words.trycloudflare.com"},"data":"#))
         #expect(seen.text.contains(#""ngrok":{"url":"https://provider-example.ngrok-free.app"}"#))
-        #expect(run.process.standardError.contains("report delivered: 1 models, 0 GPUs, 2 public URLs"))
+        #expect(run.process.standardError.contains("report delivered: 1 models, 1 GPUs, 2 public URLs"))
         #expect(!run.process.standardError.contains("<4>"))
     }
 

@@ -14,6 +14,7 @@ enum BaseURLPath {
             ("ollama.url", configuration.ollama.url, "the worker", "/v1/chat/completions"),
             ("provider.url", configuration.provider.url, "the reporter", "/api/provider/health"),
             ("ngrok.url", configuration.ngrok.url, "the central system", "/v1/chat/completions"),
+            ("cloudflare.url", configuration.cloudflare.url, "the central system", "/v1/chat/completions"),
             ("ngrok.api", configuration.ngrok.api, "the reporter", "/api/tunnels"),
         ]
     }

@@ -31,6 +31,10 @@ public struct CompletionForwarder: Sendable {
             return try relay.fail(error)
         }
         try relay.finish()
+        let isBodyEmpty = exchange.bytesSent == 0
+        exchange.cause =
+            exchange.cause
+            ?? HostRefusal.explanation(status: exchange.status ?? 0, isBodyEmpty: isBodyEmpty, url: engine.url)
     }
 
     private func target(of request: Request) -> String {

@@ -78,7 +78,7 @@ extension EngineModels {
                 return .nothing(Finding(kind: .silent, words: words))
             case .tooLarge(let limit):
                 return .nothing(Finding(kind: .noList, words: "\(url) said more than \(limit) bytes"))
-            case .broken, .cancelled:
+            case .broken, .headTooLarge, .cancelled:
                 return .nothing(Finding(kind: .noList, words: "\(url): \(Found.foreign("\(error)"))"))
             }
         }

@@ -8,15 +8,10 @@ enum HostRefusal {
     /// - Parameter url: the engine's, as `ollama.url` has it after validation.
     static func explanation(status: Int, isBodyEmpty: Bool, url: String) -> String? {
         guard status == 403, isBodyEmpty else { return nil }
-        let authority = authority(of: url)
+        let authority = BaseURL.host(of: url)
         let words = "Ollama refuses the Host \(authority); use localhost or an address of its machine in ollama.url"
         // Ollama takes these hosts, so another program may have refused the request.
         return isAlwaysTaken(host(of: authority)) ? "403 without a body, as when " + words : words
-    }
-
-    private static func authority(of url: String) -> String {
-        let start = url.firstRange(of: "://")?.upperBound ?? url.startIndex
-        return String(url[start...].prefix { $0 != "/" })
     }
 
     private static func host(of authority: String) -> String {

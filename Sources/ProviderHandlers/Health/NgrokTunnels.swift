@@ -28,12 +28,15 @@ struct NgrokTunnels {
         let secure = entries.filter { $0.httpsURL != nil }
         if let url = Self.onlyURL(secure) { return .url(url) }
         guard !secure.isEmpty else { return .none("has no https tunnel" + Self.listed(entries, before: ", only ")) }
-        let here = secure.filter { TunnelAddress($0.address)?.leads(toPort: port) == true }
+        // This machine first. A name in between, as of a container, is only known by the port.
+        let onPort = secure.filter { TunnelAddress($0.address)?.port == port }
+        let local = onPort.filter { TunnelAddress($0.address)?.leads(toPort: port) == true }
+        let here = local.isEmpty ? onPort : local
         if let url = Self.onlyURL(here) { return .url(url) }
         let found = here.isEmpty ? "none leads" : "\(Self.names(here)) lead"
         return .none(
             """
-            has \(secure.count) https tunnels, \(Self.names(secure)), and \(found) to port \(port) of this machine: \
+            has \(secure.count) https tunnels, \(Self.names(secure)), and \(found) to port \(port): \
             set ngrok.tunnel to a name, or ngrok.port to nginx's port
             """)
     }

@@ -36,7 +36,7 @@ import Testing
             try choice(list(Self.several), port: 9090)
                 == .none(
                     """
-                    has 2 https tunnels, "webui", "provider", and none leads to port 9090 of this machine: set ngrok.tunnel \
+                    has 2 https tunnels, "webui", "provider", and none leads to port 9090: set ngrok.tunnel \
                     to a name, or ngrok.port to nginx's port
                     """))
         let twice = Self.several + ["again|https://again.ngrok-free.app|8080"]
@@ -44,9 +44,22 @@ import Testing
             try choice(list(twice))
                 == .none(
                     """
-                    has 3 https tunnels, "webui", "provider", "again", and "provider", "again" lead to port 8080 of this \
-                    machine: set ngrok.tunnel to a name, or ngrok.port to nginx's port
+                    has 3 https tunnels, "webui", "provider", "again", and "provider", "again" lead to port 8080: \
+                    set ngrok.tunnel to a name, or ngrok.port to nginx's port
                     """))
+    }
+
+    /// In containers nginx has a name of its own; this machine's own port comes first.
+    @Test func theOnlyOneWithThePort() throws {
+        let web = "web|https://web.ngrok-free.app|http://localhost:3000"
+        let named = "named|https://named.ngrok-free.app|http://nginx:8080"
+        #expect(try choice(list([web, named])) == .url("https://named.ngrok-free.app"))
+        #expect(try choice(list(Self.several + [named])) == .url("https://provider.ngrok-free.app"))
+        let other = "other|https://other.ngrok-free.app|http://192.168.1.7:8080"
+        guard case .none = try choice(list([web, named, other])) else {
+            Issue.record("one of two was taken")
+            return
+        }
     }
 
     /// Wherever it leads: nginx can be on another machine, or on another port.
