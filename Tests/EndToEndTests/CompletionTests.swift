@@ -54,7 +54,7 @@ import Testing
             ]
             let status = try deployment.complete(headers: headers).status
             #expect(status == 200)
-            #expect(seen.text == "accept content-length content-type host user-agent")
+            #expect(seen.text == "accept accept-encoding content-length content-type host user-agent")
         }
     }
 
