@@ -39,7 +39,8 @@ extension Fault {
         },
         nvidiaSMI("nvidia-smi vanishes", "with the next sample") { try $0.remove() },
         Fault(
-            .gpu, "nvidia-smi cannot be started: no process may be (RLIMIT_NPROC 1)", obstacle: OtherUser.obstacle
+            .gpu, "nvidia-smi cannot be started: no process may be (RLIMIT_NPROC 1)",
+            obstacle: OtherUser.obstacle, isRare: !OtherUser.isRoot
         ) {
             let user = OtherUser()
             let limit = Seen()

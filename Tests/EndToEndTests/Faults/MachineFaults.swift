@@ -27,7 +27,8 @@ extension Fault {
 
     /// Whoever finds no thread waits for one of those there are.
     private static let threadsRunOut = Fault(
-        .machine, "no thread can be started (RLIMIT_NPROC 1), with 24 requests at once", obstacle: OtherUser.obstacle
+        .machine, "no thread can be started (RLIMIT_NPROC 1), with 24 requests at once",
+        obstacle: OtherUser.obstacle, isRare: !OtherUser.isRoot
     ) {
         let finish = Gate()
         let user = OtherUser()
@@ -56,7 +57,8 @@ extension Fault {
     /// A prompt that nginx does not keep in memory.
     private static let diskOfNginxIsFull = Fault(
         .machine, "the disk with nginx's request bodies is full",
-        obstacle: getuid() == 0 ? nil : "to mount a small disk for nginx takes root"
+        obstacle: OtherUser.isRoot ? nil : "to mount a small disk for nginx takes root",
+        isRare: !OtherUser.isRoot
     ) {
         let rig = try await FaultRig { central, engine in
             try await Deployment(
