@@ -7,7 +7,8 @@ import Testing
 struct SystemdUnitsTests {
     /// Templates, which are judged by an instance of theirs.
     private static let services = [
-        "provider-fcgi@.service", "provider-reporter.service", "provider-fcgi-rolling-restart.service",
+        "provider-fcgi@.service", "provider-fcgi.service", "provider-reporter.service",
+        "provider-fcgi-rolling-restart.service",
     ]
     private static let names =
         services + [
@@ -20,7 +21,7 @@ struct SystemdUnitsTests {
         let programs = [
             "/usr/bin/provider-fcgi": try BuiltProduct.path("provider-fcgi"),
             "/usr/bin/provider-reporter": try BuiltProduct.path("provider-reporter"),
-            "/usr/libexec/provider-client/rolling-restart": Repository.root + "/systemd/rolling-restart",
+            "/usr/libexec/provider-client/": Repository.root + "/systemd/",
         ]
         for name in names {
             var unit = try Repository.read("systemd/" + name)
@@ -32,8 +33,16 @@ struct SystemdUnitsTests {
         return directory
     }
 
+    /// As the machine's manager reads units, or as a user's does where only root could make /run/systemd.
     private static func analyze(_ arguments: [String]) async throws -> (exit: ChildProcess.Exit, text: String) {
-        let process = try ChildProcess("systemd-analyze", arguments)
+        let home = try TemporaryDirectory()
+        let hasSystemd = geteuid() == 0 || FileManager.default.fileExists(atPath: "/run/systemd")
+        var environment = ProcessInfo.processInfo.environment
+        // A user's manager has directories of the user's.
+        environment["HOME"] = home.path
+        environment["XDG_RUNTIME_DIR"] = home.path
+        let process = try ChildProcess(
+            "systemd-analyze", (hasSystemd ? [] : ["--user"]) + arguments, environment: environment)
         return (try await process.waitForExit(), process.standardError + process.standardOutput)
     }
 
@@ -63,7 +72,8 @@ struct SystemdUnitsTests {
         ("provider-fcgi@.service", "ExecStart=/", "ExecStart=/nowhere/"),
         ("provider-fcgi.socket", "SocketMode=0660", "SocketMode=rw"),
         ("provider-fcgi-rolling-restart.service", "ExecStart=/", "ExecStart=/nowhere/"),
-        ("provider-reporter.timer", "OnCalendar=*:0/5", "OnCalendar=sometimes"),
+        ("provider-fcgi.service", "ExecReload=/", "ExecReload=/nowhere/"),
+        ("provider-reporter.timer", "OnUnitActiveSec=4min 50s", "OnUnitActiveSec=sometimes"),
         ("provider-reporter-boot.timer", "OnBootSec=30s", "OnBootSec=soon"),
     ])
     func aMistakeWouldBeFound(file: String, right: String, wrong: String) async throws {
@@ -161,8 +171,43 @@ struct SystemdUnitsTests {
     func noCoreIsLeft(service: String) throws {
         #expect(try Self.value("LimitCORE", in: service) == "0")
         // The key is handed over as a file that root alone can read, and is in no variable.
-        #expect(try Self.values("LoadCredential", in: service) == ["api_key:/etc/provider-client/api_key"])
+        if service != "provider-fcgi.service" {
+            #expect(try Self.values("LoadCredential", in: service) == ["api_key:/etc/provider-client/api_key"])
+        }
         #expect(try Self.values("Environment", in: service) == [])
+    }
+
+    /// With AccuracySec= and the delay of the first report, at most five minutes pass between two reports.
+    @Test func reportsAreLessThanFiveMinutesApart() async throws {
+        let timer = "provider-reporter.timer"
+        var seconds = 0.0
+        for key in ["OnUnitActiveSec", "AccuracySec"] {
+            let value = try #require(try Self.value(key, in: timer))
+            let (exit, text) = try await Self.analyze(["timespan", value])
+            try #require(exit == .status(0), "\(text)")
+            let microseconds = try #require(text.firstMatch(of: /s: ([0-9]+)\n/)).1
+            seconds += try #require(Double(microseconds)) / 1_000_000
+        }
+        #expect(seconds <= 300)
+        #expect(seconds > 240)
+        // One setting: a delay or a calendar beside it would change the interval that a drop-in asks for.
+        let triggers = try Repository.read("systemd/" + timer).split(separator: "\n").filter {
+            $0.hasPrefix("On") || $0.hasPrefix("Randomized")
+        }
+        #expect(triggers.count == 1, "\(triggers)")
+    }
+
+    /// Every program of ours that a unit starts is one that the package installs.
+    @Test func thePackageHasWhatTheUnitsStart() throws {
+        let rules = try Repository.read("debian/rules")
+        for service in Self.services {
+            let commands = try ["ExecStart", "ExecStartPre", "ExecReload"].flatMap { try Self.values($0, in: service) }
+            #expect(!commands.isEmpty)
+            for command in commands where command.hasPrefix("/usr/libexec/provider-client/") {
+                let program = command.split(separator: " ")[0].split(separator: "/").last ?? ""
+                #expect(rules.contains("systemd/\(program)"), "\(command)")
+            }
+        }
     }
 
     private static func values(_ key: String, in unit: String) throws -> [String] {
