@@ -23,12 +23,23 @@ struct NginxConfigurationTests {
             server {
                 listen 127.0.0.1:8080;
                 server_name example.org;
-                include snippets/provider-locations.conf;
+                include snippets/provider-locations[.]conf;
                 location / { root html; }
             }
             """, to: "sites-enabled/provider.conf")
         let (exit, text) = try await Self.check(prefix)
         #expect(exit == .status(0), "\(text)")
+    }
+
+    /// As a purge of the package leaves a copy of the site, and a site of somebody else's with the documented include.
+    @Test func nginxStartsWithoutTheInclude() async throws {
+        let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
+        try FileManager.default.removeItem(atPath: prefix.path + "/snippets/provider-locations.conf")
+        let (exit, text) = try await Self.check(prefix)
+        #expect(exit == .status(0), "\(text)")
+        for file in ["README.md", "nginx/provider-locations.conf"] {
+            #expect(try Repository.read(file).contains("include snippets/provider-locations[.]conf;"), "\(file)")
+        }
     }
 
     @Test func aMistakeWouldBeFound() async throws {

@@ -72,6 +72,107 @@ struct PackageTests {
         for option in offered { #expect(text.contains(".It Fl Fl \(option)"), "--\(option)") }
     }
 
+    @Test func theManualNamesEveryUnit() throws {
+        let pages = try ["provider-fcgi.8", "provider-reporter.8"].map { try Repository.read("man/" + $0) }.joined()
+        for file in try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/systemd") {
+            guard ["service", "socket", "target", "timer"].contains(where: { file.hasSuffix("." + $0) }) else {
+                continue
+            }
+            #expect(pages.contains(file), "\(file)")
+        }
+        for page in ["provider-client.5", "provider-fcgi.8", "provider-reporter.8"] {
+            #expect(try Repository.read("man/" + page).contains("/etc/provider-client/api_key"), "\(page)")
+        }
+    }
+
+    /// The statuses of `--help` are those of the manual and of the README.
+    @Test(arguments: [("provider-fcgi", "provider-fcgi.8"), ("provider-reporter", "provider-reporter.8")])
+    func theManualNamesEveryExitStatus(program: String, page: String) async throws {
+        let child = try ChildProcess(try BuiltProduct.path(program), ["--help"])
+        #expect(try await child.waitForExit() == .status(0))
+        let help = child.standardOutput.replacingOccurrences(of: "\n", with: " ")
+        let sentence = try #require(help.firstMatch(of: #/Exit status: (.*?)\.( |$)/#)).1
+        let statuses = sentence.matches(of: #/(^|, )([0-9]+) /#).map { String($0.2) }
+        #expect(statuses.count > 3)
+        let section = try #require(try Repository.read("man/" + page).components(separatedBy: ".Sh EXIT STATUS").last)
+        let named = section.matches(of: #/\n\.It ([0-9]+)\n/#).map { String($0.1) }
+        #expect(named == statuses)
+    }
+
+    @Test(arguments: ["provider-fcgi", "provider-reporter"], ["bash", "zsh", "fish"])
+    func completionsAreThere(program: String, shell: String) async throws {
+        let child = try ChildProcess(try BuiltProduct.path(program), ["--generate-completion-script", shell])
+        #expect(try await child.waitForExit() == .status(0))
+        let script = child.standardOutput
+        #expect(script.contains("config"))
+        #expect(!script.contains("nvml-probe"))
+        if shell == "zsh" { #expect(script.hasPrefix("#compdef \(program)\n")) }
+        // The shell's own judgement, where it is installed.
+        guard let path = Tool.path(shell) else { return }
+        let directory = try TemporaryDirectory()
+        let judge = try ChildProcess(path, ["-n", try directory.write(script, to: program)])
+        #expect(try await judge.waitForExit() == .status(0), "\(judge.standardError)")
+    }
+
+    @Test func theInstalledConfigurationIsShortAndValid() async throws {
+        let path = Repository.root + "/debian/config.yaml"
+        let text = try Repository.read("debian/config.yaml")
+        #expect(text.split(separator: "\n").count <= 20)
+        for reference in ["provider-client(5)", "/usr/share/doc/provider-client/examples/config.example.yaml"] {
+            #expect(text.contains(reference))
+        }
+        let child = try ChildProcess(
+            try BuiltProduct.path("provider-fcgi"), ["--check-config", "--config", path], environment: [:])
+        #expect(try await child.waitForExit() == .status(0), "\(child.standardError)")
+        // No conffile, whose change would be a question in an upgrade.
+        #expect(try !Repository.read("debian/rules").contains("debian/provider-client/etc/provider-client/config.yaml"))
+    }
+
+    /// Where a file of the repository is below /usr/share/doc/provider-client; nil when the package leaves it out.
+    private static func installedPlaces(_ file: String) throws -> [String] {
+        let documents = try Repository.read("debian/provider-client.docs").split(separator: "\n").map(String.init)
+        if documents.contains(file) { return [file] }
+        // A directory keeps its place.
+        if let directory = file.split(separator: "/").first, documents.contains(String(directory)) { return [file] }
+        let examples = try Repository.read("debian/provider-client.examples").split(separator: "\n")
+        let name = String(file.split(separator: "/").last ?? "")
+        let pattern = file.contains("/") ? file.split(separator: "/")[0] + "/*.conf" : file[...]
+        guard examples.contains(pattern[...]) else { return [] }
+        let root = "usr/share/doc/provider-client/"
+        let links = try Repository.read("debian/provider-client.links").split(separator: "\n").map {
+            $0.split(separator: " ").map(String.init)
+        }
+        let linked = links.compactMap { link -> String? in
+            guard link.count == 2, link[1].hasPrefix(root) else { return nil }
+            let place = String(link[1].dropFirst(root.count))
+            if link[0] == root + "examples" { return place + "/" + name }
+            return link[0] == root + "examples/" + name ? place : nil
+        }
+        return ["examples/" + name] + linked
+    }
+
+    /// A link of an installed document leads to an installed file, by the same relative path.
+    @Test func theInstalledDocumentsLinksLead() throws {
+        let documents =
+            ["README.md", "CHANGELOG.md"]
+            + (try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/docs").map { "docs/" + $0 })
+        var count = 0
+        for document in documents {
+            let base = document.hasPrefix("docs/") ? "/docs/" : "/"
+            for match in try Repository.read(document).matches(of: /\]\(([^)#]+)(#[^)]*)?\)/) {
+                let target = String(match.1)
+                if target.hasPrefix("http") { continue }
+                let path = String(URL(fileURLWithPath: base + target).standardized.path.dropFirst())
+                #expect(FileManager.default.fileExists(atPath: Repository.root + "/" + path), "\(document): \(target)")
+                #expect(try Self.installedPlaces(path).contains(path), "\(document): \(target) is not installed there")
+                count += 1
+            }
+        }
+        #expect(count > 10)
+        // A compressed document has another name.
+        #expect(try Repository.read("debian/rules").contains("dh_compress --exclude=.md"))
+    }
+
     @Test func nginxAcceptsTheFleet() async throws {
         let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
         try prefix.write(

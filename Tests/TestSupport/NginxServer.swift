@@ -109,7 +109,7 @@ public final class NginxServer: Sendable {
 
     private static func extend(_ prefix: TemporaryDirectory, with directives: String) throws {
         let name = "sites-enabled/provider.conf"
-        let include = "    include snippets/provider-locations.conf;\n"
+        let include = "    include snippets/provider-locations[.]conf;\n"
         let file = try String(contentsOfFile: prefix.path + "/" + name, encoding: .utf8)
         try prefix.write(file.replacingOccurrences(of: include, with: directives + "\n" + include), to: name)
     }
