@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # that wait for something wait for each other.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 12
 
-.PHONY: help run build deb test reliability soak test-asan test-tsan test-e2e test-containers test-fleet test-system fuzz \
+.PHONY: help run build deb test test-bare test-terminal reliability soak test-asan test-tsan test-e2e test-containers test-fleet test-system fuzz \
 	bench bench-gpu lint format check-binaries clean
 .DEFAULT_GOAL := help
 
@@ -17,7 +17,8 @@ help:
 
 run: ## run everything behind a private nginx on port 8080 (PORT=) until Ctrl-C; ONCE=1: show and end
 	@scripts/install-dependencies run
-	@scripts/run
+	@# Also a make that is killed stops everything.
+	@exec setpriv --pdeathsig TERM -- scripts/run
 
 build: ## build the release binaries, .build/release/provider-fcgi and provider-reporter
 	@scripts/install-dependencies
@@ -32,6 +33,16 @@ test: ## build and run all tests
 	@scripts/install-dependencies test
 	swift build --build-tests
 	swift test --skip-build --disable-xctest
+
+test-bare: ## run all tests as an ordinary user on a machine without init; needs root
+	@scripts/install-dependencies test bare
+	swift build --build-tests
+	scripts/test-bare
+
+test-terminal: ## stop `make run` in a real terminal, in each of its phases
+	@scripts/install-dependencies run terminal
+	swift build
+	python3 Tests/Terminal/make_run.py
 
 reliability: ## make every fault and write what came of it into docs/RELIABILITY.md
 	@scripts/install-dependencies test
@@ -84,7 +95,7 @@ bench-gpu: build ## compare NVML with nvidia-smi and measure both, on a machine 
 lint: ## check the style of the Swift code and of the scripts
 	@scripts/install-dependencies lint
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
-	shellcheck scripts/* systemd/rolling-restart .ci/run debian/provider-client.p* Benchmarks/report Benchmarks/nvidia-smi
+	shellcheck scripts/* systemd/check-config systemd/rolling-restart systemd/workers .ci/run debian/provider-client.p* Benchmarks/report Benchmarks/nvidia-smi
 
 format: ## bring the Swift code into that style
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
