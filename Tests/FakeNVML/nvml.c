@@ -5,10 +5,12 @@
 //   init !18              gpu0.uuid GPU-aaaa      gpu0.name A      gpu0.mig 1      gpu0.migcount 2
 //   generation 2          the driver of which handles are valid: once it has changed, those of before never work again
 //   allow 5               no more samples (looks at GPU 0's utilization) than that
+//   once 1                the file is read but once, and nothing is counted: to measure what asking costs, not the fake
 //
 // In place of a value: `!N` for the error N, `hang` for a call that never returns, `crash` for one that ends in a
-// segmentation fault, `stop` for one that stops the whole process, `print` for one that writes to standard output. Each
-// look at GPU 0's utilization adds a byte to the file `answers.samples`; each initialization one to `answers.starts`.
+// segmentation fault, `stop` for one that stops the whole process, `print` for one that writes to standard output,
+// `wave` for a number that changes every 200 ms. Each look at GPU 0's utilization adds a byte to the file
+// `answers.samples`; each initialization one to `answers.starts`.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct device *Device;
@@ -33,11 +36,11 @@ static void place(const char *name, char *path, size_t size) {
     snprintf(path, size, "%.*s/%s", length, library.dli_fname, name);
 }
 
-static int look(const char *key, char *value, size_t size) {
+// The file, once it is to be read no more.
+static char remembered[65536];
+
+static int find(FILE *file, const char *key, char *value, size_t size) {
     char line[256];
-    char path[4096];
-    place("answers", path, sizeof path);
-    FILE *file = fopen(path, "re");
     int isFound = 0;
     size_t length = strlen(key);
     while (file && !isFound && fgets(line, sizeof line, file)) {
@@ -50,8 +53,38 @@ static int look(const char *key, char *value, size_t size) {
     return isFound;
 }
 
+static int findRemembered(const char *key, char *value, size_t size) {
+    size_t length = strlen(key);
+    for (const char *line = remembered; *line; line += strcspn(line, "\n") + 1) {
+        if (strncmp(line, key, length) != 0 || line[length] != ' ') continue;
+        snprintf(value, size, "%.*s", (int)strcspn(line + length + 1, "\n"), line + length + 1);
+        return 1;
+    }
+    return 0;
+}
+
+static int look(const char *key, char *value, size_t size) {
+    char path[4096];
+    if (remembered[0]) return findRemembered(key, value, size);
+    place("answers", path, sizeof path);
+    return find(fopen(path, "re"), key, value, size);
+}
+
+static void rememberIfTold(void) {
+    char path[4096], value[32];
+    place("answers", path, sizeof path);
+    if (remembered[0] || !look("once", value, sizeof value)) return;
+    FILE *file = fopen(path, "re");
+    if (!file) return;
+    // Each line ends with a line feed, and the last is followed by zeros.
+    size_t length = fread(remembered, 1, sizeof remembered - 2, file);
+    if (length > 0 && remembered[length - 1] != '\n') remembered[length] = '\n';
+    fclose(file);
+}
+
 static void note(const char *name) {
     char path[4096];
+    if (remembered[0]) return;
     place("answers", path, sizeof path);
     if (access(path, F_OK) != 0) return;
     place(name, path, sizeof path);
@@ -76,6 +109,11 @@ static int answer(const char *key, const char *otherwise, char *value, size_t si
         *(volatile int *)NULL = 0;
     }
     if (strcmp(value, "stop") == 0) raise(SIGSTOP);
+    if (strcmp(value, "wave") == 0) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        snprintf(value, size, "%ld", (now.tv_sec * 5 + now.tv_nsec / 200000000) % 101);
+    }
     if (strcmp(value, "print") == 0) {
         puts("a message of the library's");
         fflush(stdout);
@@ -118,6 +156,7 @@ static int textOf(Device device, const char *name, const char *otherwise, char *
 int nvmlInit_v2(void) {
     char value[128];
     note("answers.starts");
+    rememberIfTold();
     look("generation", generation, sizeof generation);
     return answer("init", "0", value, sizeof value);
 }
@@ -128,6 +167,7 @@ const char *nvmlErrorString(int code) {
     switch (code) {
     case 9: return "Driver Not Loaded";
     case 15: return "GPU is lost";
+    case 16: return "GPU requires reset";
     case 18: return "Driver/library version mismatch";
     case 999: return "Unknown Error";
     default:

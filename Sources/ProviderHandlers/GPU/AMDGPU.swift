@@ -7,6 +7,8 @@ import Glibc
 /// Power/Thermal Controls and Monitoring". A file that a GPU does not have is a value that it does not tell.
 struct AMDGPU: Sendable {
     private static let maxFileBytes = 4096
+    private static let powerState = "/power/runtime_status"
+    private static let asleep: Set<String> = ["suspended", "suspending"]
 
     private let root: String
 
@@ -44,20 +46,27 @@ struct AMDGPU: Sendable {
         gpu.productName = name(of: device)
         // As ROCm writes it (ROCR_VISIBLE_DEVICES). Integrated GPUs have none.
         gpu.uuid = text(device + "/unique_id").map { "GPU-\($0)" }
-        if text(device + "/power/runtime_status") == "suspended" {
+        if text(device + Self.powerState) == "suspended" {
             // Asleep, so idle; a look at its load would wake it.
             gpu.utilization = 0
         } else {
-            switch reading(device + "/gpu_busy_percent") {
-            case .success(let text): gpu.utilization = text.flatMap { Self.number($0) }.flatMap { $0 <= 100 ? $0 : nil }
-            case .failure(let error): gpu.fault = error.reason
-            }
+            gpu.take(load(of: device), from: "gpu_busy_percent")
         }
         gpu.memoryTotal = mebibytes(device + "/mem_info_vram_total")
         gpu.memoryUsed = mebibytes(device + "/mem_info_vram_used")
         if let total = gpu.memoryTotal, let used = gpu.memoryUsed { gpu.memoryFree = max(0, total - used) }
         readSensors(of: &gpu, device)
         return gpu
+    }
+
+    private func load(of device: String) -> LoadReading {
+        do throws(UnreadableFile) {
+            return LoadReading(file: try BoundedFile(device + "/gpu_busy_percent", limit: Self.maxFileBytes).bytes)
+        } catch {
+            // EPERM is also the answer for a GPU that has fallen asleep since its state was read.
+            let isAsleep = error.code == EPERM && Self.asleep.contains(text(device + Self.powerState) ?? "")
+            return isAsleep ? .percent(0) : LoadReading(error)
+        }
     }
 
     private func name(of device: String) -> String {
@@ -87,29 +96,10 @@ struct AMDGPU: Sendable {
 
     /// The file's only line; nil when it is empty or cannot be read.
     private func text(_ path: String) -> String? {
-        if case .success(let text) = reading(path) { text } else { nil }
+        guard let file = try? BoundedFile(path, limit: Self.maxFileBytes) else { return nil }
+        let words = NvidiaSMIWords.excerpt(file.bytes.prefix { $0 != UInt8(ascii: "\n") })
+        return words.isEmpty ? nil : words
     }
-
-    private struct Trouble: Error {
-        let reason: String
-    }
-
-    /// - Returns: nil for a value that the GPU does not tell, a failure for a GPU in trouble.
-    private func reading(_ path: String) -> Result<String?, Trouble> {
-        let file: BoundedFile
-        do throws(UnreadableFile) {
-            file = try BoundedFile(path, limit: Self.maxFileBytes)
-        } catch {
-            return error.isMissing || Self.notTold.contains(error.code)
-                ? .success(nil) : .failure(Trouble(reason: error.reason))
-        }
-        let line = file.bytes.prefix { $0 != UInt8(ascii: "\n") }
-        let words = NvidiaSMIWords.excerpt(line)
-        return .success(words.isEmpty ? nil : words)
-    }
-
-    /// What the kernel answers for a value that this GPU has not got, or that this user may not see.
-    private static let notTold: Set<CInt> = [EOPNOTSUPP, EINVAL, ENODATA, EACCES, EPERM]
 
     /// The name of a device's driver, at the end of a link.
     private static func driver(of device: String) -> String? {

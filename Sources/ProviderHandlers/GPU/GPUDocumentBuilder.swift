@@ -33,6 +33,8 @@ struct GPUDocumentBuilder {
 
     mutating func add(_ bytes: RawSpan) {
         text.append(bytes.extracting(first: Self.maxTextBytes - text.count))
+        // However long the white space before a value is, the value counts.
+        if text.allSatisfy(Self.isSpace) { text.removeAll(keepingCapacity: true) }
     }
 
     mutating func end() {
@@ -49,11 +51,13 @@ struct GPUDocumentBuilder {
     }
 
     private var trimmedText: String {
-        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
-        guard let first = text.firstIndex(where: { !isSpace($0) }), let last = text.lastIndex(where: { !isSpace($0) })
+        guard let first = text.firstIndex(where: { !Self.isSpace($0) }),
+            let last = text.lastIndex(where: { !Self.isSpace($0) })
         else { return "" }
         return String(decoding: text[first...last], as: UTF8.self)
     }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
 
     private mutating func take(_ value: String, _ name: String) {
         switch name {
@@ -70,9 +74,12 @@ struct GPUDocumentBuilder {
         switch name {
         case "product_name": sample.gpus[newest].productName = GPUValue.text(value)
         case "uuid": sample.gpus[newest].uuid = GPUValue.text(value)
-        case "utilization/gpu_util":
-            sample.gpus[newest].utilization = GPUValue.percent(value)
-            sample.gpus[newest].fault = GPUValue.fault(value)
+        case "utilization/gpu_util": sample.gpus[newest].take(LoadReading(printed: value), from: "gpu_util")
+        // Drivers before 570 have the first two, later ones the third.
+        case "gpu_reset_status/reset_required", "gpu_reset_status/drain_and_reset_recommended", "gpu_recovery_action":
+            if let words = LoadReading.resetTrouble(value) {
+                sample.gpus[newest].add(fault: "\(path.last ?? ""): \(words)")
+            }
         case "fb_memory_usage/total": sample.gpus[newest].memoryTotal = GPUValue.mebibytes(value)
         case "fb_memory_usage/used": sample.gpus[newest].memoryUsed = GPUValue.mebibytes(value)
         case "fb_memory_usage/free": sample.gpus[newest].memoryFree = GPUValue.mebibytes(value)

@@ -6,6 +6,16 @@ struct GPUJudge {
         var all: GPUSample
         /// Why the state is unknown all the same; nil for a sample to rely on.
         var problem: String?
+        /// The GPUs that the problem is about.
+        var troubled: [Troubled] = []
+    }
+
+    /// A GPU that a sample shows in trouble, or does not show.
+    struct Troubled: Equatable {
+        /// Its position or UUID, as `gpu.devices` names it.
+        var name: String
+        /// How many GPUs the sample listed, if only its position is known, which another list may give to another GPU.
+        var count: Int?
     }
 
     private let devices: [String]
@@ -29,19 +39,35 @@ struct GPUJudge {
             let names = absent.map { "\"\($0)\"" }.joined(separator: ", ")
             judged.problem =
                 "gpu.devices: \(names) is not among the \(sample.gpus.count) GPUs that \(sample.origin.rawValue) lists"
-        } else if let faulty = selected.gpus.first(where: { $0.fault != nil }) {
-            judged.problem = "\(faulty.name): \(faulty.fault ?? "")"
-        } else {
-            let present = Set(selected.gpus.compactMap(\.uuid))
-            let lost = seen.filter { !present.contains($0.key) }.map(\.value).sorted()
-            if !lost.isEmpty {
-                judged.problem = "\(lost.joined(separator: ", ")): \(sample.origin.rawValue) no longer lists it"
-            }
+        }
+        let faulty = selected.gpus.filter { $0.fault != nil }
+        if judged.problem == nil && !faulty.isEmpty {
+            judged.problem = faulty.map { "\($0.name): \($0.fault ?? "")" }.joined(separator: "; ")
+        }
+        let present = Set(selected.gpus.compactMap(\.uuid))
+        let lost = seen.filter { !present.contains($0.key) }.sorted { $0.value < $1.value }
+        if judged.problem == nil && !lost.isEmpty {
+            let names = lost.map(\.value).joined(separator: ", ")
+            judged.problem = "\(names): \(sample.origin.rawValue) no longer lists it"
         }
         if judged.problem == nil {
             for gpu in selected.gpus { if let uuid = gpu.uuid { seen[uuid] = gpu.name } }
         }
+        judged.troubled =
+            absent.map { Troubled(name: $0) } + lost.map { Troubled(name: $0.key) }
+            + faulty.map { gpu in
+                gpu.uuid.map { Troubled(name: $0) } ?? Troubled(name: "\(gpu.index)", count: sample.gpus.count)
+            }
         return judged
+    }
+}
+
+extension GPUSample {
+    /// Whether the sample says that a GPU of another sample's trouble is well: it has a number in the place of the load.
+    func clears(_ troubled: GPUJudge.Troubled) -> Bool {
+        if let count = troubled.count, count != gpus.count { return false }
+        let named = selecting([troubled.name]).sample.gpus
+        return !named.isEmpty && named.allSatisfy { $0.utilization != nil && $0.fault == nil }
     }
 }
 

@@ -4,7 +4,8 @@ public struct GPU: Sendable, Equatable, Codable {
     var index = 0
     var productName: String?
     var uuid: String?
-    /// Percent, the integer part of what nvidia-smi prints; nil for a GPU that says N/A (MIG, some vGPUs, old cards).
+    /// Percent, the integer part of what nvidia-smi prints; nil for a GPU without the counter (MIG, some vGPUs, old cards)
+    /// and for one in trouble.
     var utilization: Int?
     /// MiB, as are the other two. Current drivers reserve a part: used and free do not add up to total.
     var memoryTotal: Int?
@@ -18,8 +19,8 @@ public struct GPU: Sendable, Equatable, Codable {
     var power: Int?
     /// The instances a GPU is split into.
     var migDevices: [MIGDevice] = []
-    /// Why the GPU is there and cannot be used, in the driver's words: lost, or in need of a reset. Nothing that such a
-    /// GPU tells counts.
+    /// Why the GPU is there and cannot be used, in the driver's words: what `LoadReading` calls trouble. Nothing else that
+    /// such a GPU tells counts.
     var fault: String?
 }
 

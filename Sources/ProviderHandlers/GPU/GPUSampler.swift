@@ -88,9 +88,10 @@ public final class GPUSampler: Sendable {
         state.withLock { $0.status(at: .now) }
     }
 
-    /// The verdict now, and the number of the sample that it is on.
+    /// The verdict now, and the sample that it is on.
     public var reading: Admission.Reading {
-        let (status, sample) = state.withLock { ($0.status(at: .now), $0.samples) }
+        let now = ContinuousClock.now
+        let (status, sample) = state.withLock { ($0.status(at: now), $0.sample(at: now)) }
         let isKnown = if case .known = status { true } else { false }
         return (BusyRule.verdict(status, rule.withLock { $0 }), isKnown ? sample : nil)
     }

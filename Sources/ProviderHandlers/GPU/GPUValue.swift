@@ -3,18 +3,15 @@ enum GPUValue {
     /// 1 PiB: more than this is no memory size but an error.
     private static let maxMebibytes = 1 << 30
 
-    /// What nvidia-smi prints where it has nothing to tell.
-    private static let placeholders: Set<String> = [
-        "", "N/A", "[N/A]", "Not Found", "Not Supported", "[Not Supported]",
-    ]
-
     static func text(_ text: String) -> String? {
-        placeholders.contains(text) ? nil : text
+        LoadReading.isNoCounter(text) ? nil : text
     }
 
-    /// `7 %`, also `07 %`; of `10.3 %` the integer part.
+    /// `7 %`, also `07 %`; of `10.3 %` the integer part. nil for more than 100 %, also by a fraction.
     static func percent(_ text: String) -> Int? {
-        integerPart(text, unit: "%", limit: 100)
+        let percent = integerPart(text, unit: "%", limit: 100)
+        if percent == 100, text.drop(while: isDigit).contains(where: { ("1"..."9").contains($0) }) { return nil }
+        return percent
     }
 
     /// `24564 MiB`
@@ -31,19 +28,6 @@ enum GPUValue {
     static func watts(_ text: String) -> Int? {
         integerPart(text, unit: "W", limit: 100_000)
     }
-
-    /// The words that stand in place of a utilization when the GPU itself is in trouble; nil for anything else.
-    ///
-    /// N/A is no trouble: it is what a GPU says that has no such counter.
-    static func fault(_ text: String) -> String? {
-        let words = text.filter { $0 != "[" && $0 != "]" }
-        return faults.contains(words) ? words : nil
-    }
-
-    /// nvidia-smi's words for NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED and NVML_ERROR_UNKNOWN.
-    private static let faults: Set<String> = [
-        "GPU is lost", "GPU requires reset", "Unknown Error", "ERR!",
-    ]
 
     static func count(_ text: String) -> Int? {
         integerPart(text, unit: "", limit: Int.max)

@@ -16,8 +16,8 @@ struct SamplerState {
     private var nvml = NVMLState()
     private var announced: Announcement?
     private var announcedSource: Announcement?
-    /// Counts the samples that the status was of: two readings with the same number are of one sample.
-    private(set) var samples: UInt64 = 0
+    /// Counts the samples that the status was of, and NVML's words that confirm one.
+    private var samples: UInt64 = 0
 
     init(_ configuration: Configuration.GPU) {
         source = configuration.source
@@ -68,6 +68,7 @@ struct SamplerState {
             result = .failure(.missing(program: "nvidia-smi", reason: "not found"))
         }
         nvidiaSMI.end(result, &judge, at: now)
+        nvml.takeOver(nvidiaSMI.last, &judge, at: now)
         if nvidiaSMI.isKnown && source != .nvml && !needsOnlyDetails(at: now) { samples += 1 }
         return announce(at: now)
     }
@@ -79,10 +80,29 @@ struct SamplerState {
 
     /// Notes a word of NVML's.
     mutating func take(_ word: NVMLWord, at now: ContinuousClock.Instant) -> [Announcement] {
-        if case .sample = word { nvidiaSMI.forgetAMD() }
+        switch word {
+        case .sample:
+            nvidiaSMI.forgetAMD()
+            samples += 1
+        case .alive:
+            samples += 1
+            // Nothing to say, which is by far the most frequent word: no text is made.
+            let isSame = nvml.fresh(at: now) != nil && !nvml.takeOver(nvidiaSMI.last, &judge, at: now)
+            if isSame {
+                nvml.take(word, &judge, details: nvidiaSMI.last, at: now)
+                return []
+            }
+        case .load, .missing, .failure: break
+        }
         nvml.take(word, &judge, details: nvidiaSMI.last, at: now)
-        if case .sample = word { samples += 1 }
         return [announceSource(), announce(at: now)].compactMap(\.self)
+    }
+
+    /// The sample that the status is of, for `Admission`.
+    func sample(at now: ContinuousClock.Instant) -> Admission.Sample {
+        // NVML's renewals show what came before them; of nvidia-smi each run is a look of its own.
+        let word = nvml.fresh(at: now) == nil || source == .nvidiaSMI ? nil : nvml.last?.time
+        return Admission.Sample(number: samples, shows: word.map { $0 - NVMLState.renewal })
     }
 
     /// The state at `now`: a sample grows old without anybody doing anything.
@@ -98,16 +118,21 @@ struct SamplerState {
             if !isAlone && nvidiaSMI.absence == nil && !nvidiaSMI.isOpen { return nvidiaSMI.status(at: now) }
             return .unknown(reason: "NVML has not answered yet", last: nil)
         }
-        let trouble = nvml.trouble
         // Only what nvidia-smi has looked at since tells more than NVML has.
-        let since = trouble?.isVerdict == true ? trouble?.time : nvml.last?.time
+        let since = nvml.verdict?.time ?? nvml.last?.time
         let isNewer = nvidiaSMI.asOf.map { asOf in since.map { asOf > $0 } ?? true } ?? false
-        if !isAlone && isNewer && nvidiaSMI.absence == nil { return nvidiaSMI.status(at: now) }
-        let last = nvml.last
-        if trouble?.isVerdict != true, let last, last.judged.problem == nil, now - last.time <= maxAge {
-            return .known(last.judged.selected)
+        if !isAlone && isNewer && nvidiaSMI.absence == nil {
+            let status = nvidiaSMI.status(at: now)
+            guard case .known = status, let verdict = nvml.verdict, let seen = nvidiaSMI.last?.judged.all else {
+                return status
+            }
+            // A vaguer word than a number does not make a GPU well that NVML has found in trouble.
+            if verdict.troubled.allSatisfy(seen.clears) { return status }
         }
-        let reason = trouble?.reason ?? "NVML is silent"
+        let last = nvml.last
+        if nvml.verdict == nil, let last, now - last.time <= maxAge { return .known(last.judged.selected) }
+        let reasons = [nvml.verdict?.reason, nvml.failure?.reason].compactMap(\.self)
+        let reason = reasons.isEmpty ? "NVML is silent" : reasons.joined(separator: "; ")
         return .unknown(reason: reason, last: last?.judged.selected ?? nvidiaSMI.last?.judged.selected)
     }
 
@@ -131,11 +156,12 @@ struct SamplerState {
     /// Says when the GPUs are read through NVML, and when they no longer are.
     private mutating func announceSource() -> Announcement? {
         let announcement: Announcement
-        if let trouble = nvml.trouble {
-            // NVML does work: what it says of a GPU is said with the state.
-            if trouble.isVerdict { return nil }
+        if let failure = nvml.failure {
             let rest = source == .nvml ? "" : "; nvidia-smi takes over"
-            announcement = Announcement(isProblem: true, text: trouble.reason + rest)
+            announcement = Announcement(isProblem: true, text: failure.reason + rest)
+        } else if nvml.verdict != nil {
+            // NVML does work: what it says of a GPU is said with the state.
+            return nil
         } else if let reason = nvml.absence {
             announcement = Announcement(isProblem: false, text: "GPUs are not read through NVML: \(reason)")
         } else {

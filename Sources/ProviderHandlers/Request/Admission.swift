@@ -2,8 +2,22 @@
 ///
 /// Check and count are one step under one lock, so that two requests at the same moment cannot both take the last place.
 public final class Admission: Sendable {
-    /// The verdict on a GPU sample, and the sample's number; nil where there is none, as on a machine without GPUs.
-    public typealias Reading = (verdict: BusyVerdict, sample: UInt64?)
+    /// The verdict on a GPU sample, and the sample; nil where there is none, as on a machine without GPUs.
+    public typealias Reading = (verdict: BusyVerdict, sample: Sample?)
+
+    /// One look at the GPUs, as far as it matters for how many completions it lets in.
+    public struct Sample: Sendable, Equatable {
+        /// Counts the looks.
+        let number: UInt64
+        /// Completions admitted until then can be seen in the sample. nil for a source whose samples are far apart: there
+        /// the next sample is taken to show all that came before it.
+        let shows: ContinuousClock.Instant?
+
+        init(number: UInt64, shows: ContinuousClock.Instant? = nil) {
+            self.number = number
+            self.shows = shows
+        }
+    }
 
     private struct State {
         var nextID: UInt64 = 0
@@ -11,22 +25,33 @@ public final class Admission: Sendable {
         var isClosed = false
         var limit: Int
         var perSample: Int
-        /// The newest sample that let a completion in, and how many it did.
-        var sample: UInt64?
+        /// The newest sample that let a completion in, how many it did, and when it let in the last.
+        var sample: Sample?
         var admitted = 0
+        var lastAdmission: ContinuousClock.Instant?
     }
 
     private let state: Locked<State>
     private let gpu: @Sendable () -> Reading
+    private let now: @Sendable () -> ContinuousClock.Instant
 
     /// - Parameters:
     ///   - limit: completions that may run at once.
     ///   - perSample: completions that one GPU sample lets in, since it shows nothing of those that came after it; 0 is no
     ///     limit.
     ///   - gpu: the verdict on the newest sample; called for every request, so it must be cheap.
-    public init(limit: Int, perSample: Int, gpu: @escaping @Sendable () -> Reading) {
+    public convenience init(limit: Int, perSample: Int, gpu: @escaping @Sendable () -> Reading) {
+        self.init(limit: limit, perSample: perSample, now: { .now }, gpu: gpu)
+    }
+
+    /// - Parameter now: the clock that `Sample.shows` goes by.
+    init(
+        limit: Int, perSample: Int, now: @escaping @Sendable () -> ContinuousClock.Instant,
+        gpu: @escaping @Sendable () -> Reading
+    ) {
         state = Locked(State(limit: limit, perSample: perSample))
         self.gpu = gpu
+        self.now = now
     }
 
     /// Changes how many may run at once, and how many a sample lets in. Those that run go on, also when they are more.
@@ -46,10 +71,10 @@ public final class Admission: Sendable {
         let admitted: Swift.Result<(id: UInt64, cancellation: Cancellation), Refusal> = state.withLock { state in
             if let refusal = Self.refusal(reading, state) { return .failure(refusal) }
             if let sample = reading.sample {
-                // Of two requests the one with the older reading may come second.
-                let isNew = state.sample.map { sample > $0 } ?? true
+                let isNew = Self.isNew(sample, state)
                 state.sample = isNew ? sample : state.sample
                 state.admitted = isNew ? 1 : state.admitted + 1
+                state.lastAdmission = now()
             }
             let cancellation = Cancellation()
             // The time to drain passed between the accept and here.
@@ -106,9 +131,15 @@ public final class Admission: Sendable {
     }
 
     /// Whether the sample has let in as many as it may.
-    private static func isUsedUp(_ sample: UInt64?, _ state: borrowing State) -> Bool {
-        guard state.perSample > 0, let sample, let newest = state.sample, sample <= newest else { return false }
+    private static func isUsedUp(_ sample: Sample?, _ state: borrowing State) -> Bool {
+        guard state.perSample > 0, let sample, !isNew(sample, state) else { return false }
         return state.admitted >= state.perSample
+    }
+
+    /// Whether the sample can show all that has been let in. Of two requests the one with the older reading may come second.
+    private static func isNew(_ sample: Sample, _ state: borrowing State) -> Bool {
+        guard let newest = state.sample, let last = state.lastAdmission else { return true }
+        return sample.number > newest.number && sample.shows.map { $0 >= last } ?? true
     }
 }
 

@@ -38,14 +38,32 @@ struct AMDGPUTests {
     @Test(
         "utilization",
         arguments: [
-            ("0\n", 0), ("100\n", 100), ("21", 21), ("101\n", nil), ("-1\n", nil), ("N/A\n", nil), ("", nil),
-            ("\n", nil),
-            ("99999999999999999999\n", nil), ("1e1\n", nil), ("\u{0}\u{1}", nil),
+            ("0\n", 0), ("100\n", 100), ("21", 21), (" 7 \n", 7), ("N/A\n", nil), ("", nil), ("\n", nil),
         ] as [(String, Int?)])
     func utilization(_ contents: String, _ value: Int?) async throws {
         let gpu = try await read(Self.full(["gpu_busy_percent": contents]))
         #expect(gpu.utilization == value)
         #expect(gpu.fault == nil)
+    }
+
+    @Test(
+        "what is no number in range is trouble",
+        arguments: [
+            ("101\n", "101"), ("-1\n", "-1"), ("+5\n", "+5"), ("4294967295\n", "4294967295"), ("1e1\n", "1e1"),
+            ("99999999999999999999\n", "99999999999999999999"), ("ERR!\n", "ERR!"), ("7 %\n", "7 %"), ("3\u{0}7\n", "37"),
+            ("\u{0}\u{1}", "unprintable text"), ("7\n8\n", "7 8"),
+        ])
+    func noNumber(_ contents: String, _ words: String) async throws {
+        let gpu = try await read(Self.full(["gpu_busy_percent": contents]))
+        #expect(gpu.utilization == nil)
+        #expect(gpu.fault == "gpu_busy_percent: \(words)")
+    }
+
+    @Test("other values that make no sense are no trouble", arguments: ["ERR!\n", "-1\n", ""])
+    func otherValues(_ contents: String) async throws {
+        let names = ["mem_info_vram_total", "mem_info_vram_used", "hwmon/hwmon3/temp1_input"]
+        let gpu = try await read(Self.full(Dictionary(uniqueKeysWithValues: names.map { ($0, contents) })))
+        #expect(gpu.fault == nil && gpu.utilization == 37 && gpu.memoryTotal == nil && gpu.temperature == nil)
     }
 
     @Test("asleep it is idle, and its load is not looked at")
@@ -65,7 +83,8 @@ struct AMDGPUTests {
     func trouble() async throws {
         let sysfs = try FakeSysfs()
         try sysfs.add("card0", Self.full(["gpu_busy_percent": String(repeating: "1", count: 5000)]))
-        #expect(await sysfs.reader.read()?.gpus.first?.fault == "expected at most 4096 bytes, found more")
+        #expect(
+            await sysfs.reader.read()?.gpus.first?.fault == "gpu_busy_percent: expected at most 4096 bytes, found more")
     }
 
     @Test("power by its other name, and sensors that are not there")

@@ -125,14 +125,70 @@ struct GPUDocumentTests {
     }
 
     @Test(
-        "a GPU in trouble is told from one that has no counter",
+        "a GPU in trouble is told from a GPU without a counter",
         arguments: [
             ("GPU is lost", "GPU is lost"), ("[GPU is lost]", "GPU is lost"),
             ("GPU requires reset", "GPU requires reset"), ("ERR!", "ERR!"), ("[Unknown Error]", "Unknown Error"),
-            ("N/A", nil), ("[N/A]", nil), ("Not Supported", nil), ("", nil), ("7 %", nil),
+            ("101 %", "101 %"), ("N/A", nil), ("[N/A]", nil), ("Not Supported", nil), ("", nil), ("7 %", nil),
+            (String(repeating: " ", count: 2000) + "ERR!", "ERR!"), (String(repeating: "\n", count: 2000), nil),
         ] as [(String, String?)])
-    func fault(_ printed: String, _ fault: String?) throws {
-        #expect(try gpu(Documents.gpu(utilization: printed)).fault == fault)
+    func fault(_ printed: String, _ words: String?) throws {
+        let gpu = try gpu(Documents.gpu(utilization: printed))
+        #expect(gpu.fault == words.map { "gpu_util: \($0)" })
+        if words != nil { #expect(gpu.utilization == nil) }
+    }
+
+    @Test("what stands in the place of other values is no trouble", arguments: ["ERR!", "[Unknown Error]", "-1"])
+    func otherValues(_ printed: String) throws {
+        let power = "<gpu_power_readings><power_draw>\(printed)</power_draw></gpu_power_readings>"
+        let gpu = try gpu(
+            Documents.gpu(total: printed, used: printed, free: printed, power: power).replacing(
+                "<gpu_temp>40 C", with: "<gpu_temp>\(printed)"))
+        #expect(gpu.fault == nil && gpu.utilization == 7)
+        #expect([gpu.memoryTotal, gpu.memoryUsed, gpu.memoryFree, gpu.power, gpu.temperature].allSatisfy { $0 == nil })
+    }
+
+    @Test(
+        "a GPU that needs a reset is in trouble",
+        arguments: [
+            ("<gpu_recovery_action>Reset</gpu_recovery_action>", "gpu_recovery_action: Reset"),
+            ("<gpu_recovery_action>Drain and Reset</gpu_recovery_action>", "gpu_recovery_action: Drain and Reset"),
+            ("<gpu_recovery_action>[Unknown Error]</gpu_recovery_action>", "gpu_recovery_action: Unknown Error"),
+            ("<gpu_recovery_action> None </gpu_recovery_action>", nil), ("<gpu_recovery_action/>", nil),
+            ("<gpu_recovery_action>N/A</gpu_recovery_action>", nil),
+            ("<gpu_reset_status><reset_required>Yes</reset_required></gpu_reset_status>", "reset_required: Yes"),
+            (
+                "<gpu_reset_status><reset_required>No</reset_required>"
+                    + "<drain_and_reset_recommended>Yes</drain_and_reset_recommended></gpu_reset_status>",
+                "drain_and_reset_recommended: Yes"
+            ),
+            (
+                "<gpu_reset_status><reset_required>Requested functionality has been deprecated</reset_required>"
+                    + "<drain_and_reset_recommended>[Not Supported]</drain_and_reset_recommended></gpu_reset_status>",
+                nil
+            ),
+            ("<gpu_reset_status><reset_required>ERR!</reset_required></gpu_reset_status>", "reset_required: ERR!"),
+            // Not the GPU's own elements.
+            ("<mig_devices><mig_device><gpu_recovery_action>Reset</gpu_recovery_action></mig_device></mig_devices>", nil),
+            ("<other><gpu_recovery_action>Reset</gpu_recovery_action></other>", nil),
+            ("<reset_required>Yes</reset_required>", nil),
+        ] as [(String, String?)])
+    func reset(_ element: String, _ fault: String?) throws {
+        let gpu = try gpu(Documents.gpu(utilization: "0 %", processes: element))
+        #expect(gpu.fault == fault)
+        #expect(gpu.utilization == 0)
+    }
+
+    @Test("all troubles of a GPU are told, and none of another GPU's")
+    func troubles() throws {
+        let element = "<gpu_recovery_action>Reset</gpu_recovery_action>"
+        let gpus = try parse(
+            Documents.document([
+                Documents.gpu(uuid: "GPU-a"), Documents.gpu(uuid: "GPU-b", utilization: "ERR!", processes: element),
+                Documents.gpu(uuid: "GPU-c"),
+            ])
+        ).gpus
+        #expect(gpus.map(\.fault) == [nil, "gpu_util: ERR!; gpu_recovery_action: Reset", nil])
     }
 
     @Test("elements that are missing")

@@ -100,7 +100,7 @@ import Testing
     /// A burst between two samples: however many come at once, so many get in, and as many again with the next sample.
     @Test func soManyForEachSample() {
         let sample = Mutex<UInt64>(1)
-        let admission = Admission(limit: 64, perSample: 3) { (.idle, sample.withLock { $0 }) }
+        let admission = Admission(limit: 64, perSample: 3) { (.idle, .init(number: sample.withLock { $0 })) }
         for _ in 0..<2 {
             let letIn = Mutex(0)
             #expect(admission.refusal == nil)
@@ -120,7 +120,7 @@ import Testing
 
     @Test func aReadingThatIsOlderByNowLetsInNoMore() throws {
         let sample = Mutex<UInt64>(7)
-        let admission = Admission(limit: 64, perSample: 1) { (.idle, sample.withLock { $0 }) }
+        let admission = Admission(limit: 64, perSample: 1) { (.idle, .init(number: sample.withLock { $0 })) }
         try admission.withPlace { _ in }
         sample.withLock { $0 = 6 }
         #expect(admission.refusal == .gpuBusy)
@@ -142,22 +142,57 @@ import Testing
             #expect(admission.refusal == .tooManyInFlight(limit: 1))
             #expect([.idle, .busy, .unknown("x"), .unreadable].map(isBusy) == [false, true, true, true])
         }
-        let used = Admission(limit: 1, perSample: 1) { (.idle, 1) }
+        let used = Admission(limit: 1, perSample: 1) { (.idle, .init(number: 1)) }
         #expect(!used.isGPUBusy)
         // Also where the limit would be the first to be said.
         try used.withPlace { _ in #expect(used.isGPUBusy) }
         #expect(used.isGPUBusy)
     }
 
+    /// NVML is read more often than the driver renews its counters: a read is no new sample.
+    @Test func aSampleHasToShowWhatWasLetIn() throws {
+        let start = ContinuousClock.now
+        let clock = Mutex(start)
+        let sample = Mutex(Admission.Sample(number: 1, shows: start - .milliseconds(200)))
+        let admission = Admission(limit: 64, perSample: 2, now: { clock.withLock { $0 } }) {
+            (.idle, sample.withLock { $0 })
+        }
+        func pass(_ milliseconds: Int, word: Int, _ number: UInt64) {
+            clock.withLock { $0 = start + .milliseconds(milliseconds) }
+            sample.withLock { $0 = .init(number: number, shows: start + .milliseconds(word - 200)) }
+        }
+        try admission.withPlace { _ in }
+        pass(100, word: 100, 3)
+        #expect(admission.refusal == nil)
+        try admission.withPlace { _ in }
+        // Two are in, the last at 100 ms: words of before 300 ms let in nobody, however many there are.
+        for (number, word) in [150, 200, 250, 299].enumerated() {
+            pass(word, word: word, UInt64(number + 4))
+            #expect(admission.refusal == .gpuBusy)
+        }
+        // Time alone lets in nobody: NVML may hang.
+        pass(5000, word: 299, 8)
+        #expect(admission.refusal == .gpuBusy)
+        pass(5000, word: 300, 9)
+        #expect(admission.refusal == nil)
+        try admission.withPlace { _ in }
+        // A run of nvidia-smi is a look of its own.
+        sample.withLock { $0 = .init(number: 9) }
+        try admission.withPlace { _ in }
+        #expect(admission.refusal == .gpuBusy)
+        sample.withLock { $0 = .init(number: 10) }
+        #expect(admission.refusal == nil)
+    }
+
     /// No limit, no samples, or another reason first.
     @Test func whereSamplesLimitNothing() throws {
         for admission in [
-            Admission(limit: 64, perSample: 0) { (.idle, 1) }, Admission(limit: 64, perSample: 1) { (.idle, nil) },
+            Admission(limit: 64, perSample: 0) { (.idle, .init(number: 1)) }, Admission(limit: 64, perSample: 1) { (.idle, nil) },
         ] {
             for _ in 0..<10 { try admission.withPlace { _ in } }
             #expect(admission.refusal == nil)
         }
-        let full = Admission(limit: 1, perSample: 1) { (.idle, 1) }
+        let full = Admission(limit: 1, perSample: 1) { (.idle, .init(number: 1)) }
         try full.withPlace { _ in #expect(full.refusal == .tooManyInFlight(limit: 1)) }
         let unknown = Admission(limit: 1, perSample: 1) { (.unknown("why"), nil) }
         #expect(unknown.refusal == .gpuUnknown)

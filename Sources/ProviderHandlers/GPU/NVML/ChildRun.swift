@@ -5,6 +5,8 @@ final class ChildRun: Sendable {
         var hasSpoken = false
         var hasWorked = false
         var isMissing = false
+        /// Its last whole sample, which the shorter words refer to.
+        var sample: GPUSample?
         /// Its last word has been passed on: what still comes counts for nothing.
         var isOver = false
     }
@@ -26,20 +28,32 @@ final class ChildRun: Sendable {
 
     /// Takes a line and passes it on.
     func take(_ line: ArraySlice<UInt8>) {
-        let word = NVMLWord(line: line)
+        let line = NVMLWord(line: line)
         state.withLock { state in
             guard !state.isOver else { return }
             state.lastWord = .now
             state.hasSpoken = true
+            let word = Self.completed(line, state.sample)
             switch word {
             case .sample(let sample): if sample.gpus.allSatisfy({ $0.fault == nil }) { state.hasWorked = true }
+            case .load, .alive: break
             case .missing:
                 state.isMissing = true
                 state.isOver = true
             case .failure: state.isOver = true
             }
+            if case .sample(let sample) = line { state.sample = sample }
             // Under the lock: nothing must come after the last word. Whoever is told never calls back.
             report(word)
+        }
+    }
+
+    /// The word with what it leaves out: a change of the load becomes a sample.
+    private static func completed(_ word: NVMLWord, _ sample: GPUSample?) -> NVMLWord {
+        switch word {
+        case .load(let percents): sample?.with(loads: percents).map { .sample($0) } ?? .nonsense
+        case .alive where sample == nil: .nonsense
+        default: word
         }
     }
 

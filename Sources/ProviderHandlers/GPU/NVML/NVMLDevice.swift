@@ -42,7 +42,7 @@ import CNVML
             memory.version = nvmlMemory2Version
             try library.check(unsafe get(handle, &memory))
             return Self.memory(total: memory.total, reserved: memory.reserved, used: memory.used, free: memory.free)
-        } catch  where error.isNotAvailable {
+        } catch  where LoadReading.isNoCounter(error) {
             // Drivers before 510 have only the first version, and nvidia-smi prints its numbers.
             let get = unsafe try library.function("nvmlDeviceGetMemoryInfo", NVMLGetMemory.self)
             var memory = NVMLMemory()

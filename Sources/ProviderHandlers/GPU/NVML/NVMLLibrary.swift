@@ -8,16 +8,9 @@ struct NVMLFailure: Error, Equatable {
     /// nvmlErrorString's words.
     var words: String
 
-    /// Whether the GPU merely has no such value or keeps it from us, which nvidia-smi prints as N/A or as "Insufficient
-    /// Permissions". Anything else is trouble.
-    var isNotAvailable: Bool { Self.notAvailable.contains(code) }
-
     static let functionNotFound: CInt = 13
     static let notFound: CInt = 6
     static let driverNotLoaded: CInt = 9
-
-    /// NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, NO_DATA and DEPRECATED.
-    private static let notAvailable: Set<CInt> = [3, 4, functionNotFound, 20, 26]
 }
 
 /// Why the library cannot be had at all.

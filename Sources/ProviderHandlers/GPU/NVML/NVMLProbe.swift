@@ -5,9 +5,13 @@ import Glibc
 /// It writes one `NVMLWord` a line to standard output, and ends when standard input does, which is when its parent has
 /// gone, however that ended.
 public enum NVMLProbe {
-    /// Samples in which a GPU is in trouble until the child ends, so that the next one initializes NVML anew. A driver
+    /// Samples in which a GPU is in trouble until the child ends, so that the next one initializes NVML anew: 2 s. A driver
     /// that was reloaded shows so: handles of the one before never work again.
-    private static let patience = 10
+    private static let patience = 40
+    /// Between two looks at what changes less often than the load.
+    private static let detailInterval = Duration.seconds(1)
+    /// After so long without a word the child says that it is alive: no sooner than the driver renews its counters.
+    private static let heartbeat = NVMLState.renewal
 
     /// - Parameter interval: between two samples, in milliseconds.
     /// - Returns: the exit status, when NVML has to be initialized anew or is not there.
@@ -36,17 +40,32 @@ public enum NVMLProbe {
     }
 
     private static func sample(_ reader: NVMLReader, interval: Duration, _ output: CInt) -> CInt {
+        var reader = reader
+        var told: GPUSample?
         var isTroubled = 0
-        var next = ContinuousClock.now
+        var (next, nextDetails, nextWord) = (ContinuousClock.now, ContinuousClock.now, ContinuousClock.now)
         while isTroubled < patience {
-            let sample = reader.sample()
-            guard write(.sample(sample), output) else { return EX_IOERR }
-            isTroubled = sample.gpus.contains { $0.fault != nil } ? isTroubled + 1 : 0
+            let isDetailed = next >= nextDetails
+            if isDetailed { nextDetails = next + detailInterval }
+            reader.read(withDetails: isDetailed)
+            if let word = word(for: reader.sample, after: told) ?? (next >= nextWord ? .alive : nil) {
+                guard write(word, output) else { return EX_IOERR }
+                told = reader.sample
+                nextWord = next + heartbeat
+            }
+            isTroubled = reader.sample.gpus.contains { $0.fault != nil } ? isTroubled + 1 : 0
             // What was missed is not made up for.
             next = max(next + interval, .now)
             poll(nil, 0, (next - .now).pollMilliseconds)
         }
         return EX_OK
+    }
+
+    /// The shortest word that tells a sample to a parent that knows the one before; nil when they are the same.
+    static func word(for sample: GPUSample, after told: GPUSample?) -> NVMLWord? {
+        guard sample != told else { return nil }
+        let loads = sample.gpus.map(\.utilization)
+        return told?.with(loads: loads) == sample ? .load(loads) : .sample(sample)
     }
 
     /// Standard output under another number: nothing that the library prints gets in between.

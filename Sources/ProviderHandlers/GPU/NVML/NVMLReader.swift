@@ -2,10 +2,12 @@
 ///
 /// Only for the child process of `NVMLProbe`: see `NVMLLibrary`.
 struct NVMLReader {
-    /// What does not change while NVML stays initialized.
-    private let fixed: GPUSample
-    /// One for each GPU of `fixed`; nil for one that cannot be had.
+    /// The newest sample.
+    private(set) var sample: GPUSample
+    /// One for each GPU of the sample; nil for a GPU without a handle.
     private let devices: [NVMLDevice?]
+    /// The faults that a look at the details has shown, or that the handle has; they last until the next such look.
+    private var faults: [String?]
 
     /// - Throws: when NVML cannot be initialized or does not tell how many GPUs there are.
     init(_ library: NVMLLibrary) throws(NVMLFailure) {
@@ -18,68 +20,81 @@ struct NVMLReader {
             var gpu = GPU(index: index)
             do throws(NVMLFailure) {
                 let device = try NVMLDevice(library, index: index)
-                gpu.uuid = try device.uuid()
-                gpu.productName = try? device.name()
+                gpu.uuid = try Self.ifCounted(device.uuid)
+                gpu.productName = try Self.detail(device.name)
                 devices.append(device)
             } catch {
-                gpu.fault = error.words
+                gpu.fault = LoadReading.words(error.words)
                 devices.append(nil)
             }
             sample.gpus.append(gpu)
         }
-        fixed = sample
+        faults = sample.gpus.map(\.fault)
+        self.sample = sample
         self.devices = devices
     }
 
-    /// The GPUs now; one that answers with an error other than "not available" has it as its fault.
-    func sample() -> GPUSample {
-        var sample = fixed
+    /// Reads the utilizations anew.
+    ///
+    /// - Parameter withDetails: memory and MIG devices too, which cost more and change less.
+    mutating func read(withDetails: Bool) {
         for (index, device) in devices.enumerated() {
             guard let device else { continue }
+            if withDetails {
+                faults[index] = nil
+                do throws(NVMLFailure) {
+                    try Self.readDetails(of: &sample.gpus[index], device)
+                } catch {
+                    faults[index] = LoadReading.words(error.words)
+                }
+            }
+            sample.gpus[index].fault = faults[index]
             do throws(NVMLFailure) {
-                try read(&sample.gpus[index], device)
+                sample.gpus[index].take(LoadReading(try device.utilization()), from: "utilization")
             } catch {
-                sample.gpus[index].fault = error.words
+                sample.gpus[index].utilization = nil
+                // NVML's words for an error speak of the GPU.
+                if case .trouble(let words) = LoadReading(error) { sample.gpus[index].add(fault: words) }
             }
         }
-        return sample
     }
 
-    private func read(_ gpu: inout GPU, _ device: NVMLDevice) throws(NVMLFailure) {
-        gpu.utilization = try ifAvailable(device.utilization)
-        if let memory = try ifAvailable(device.memory) {
-            gpu.memoryTotal = memory.total
-            gpu.memoryUsed = memory.used
-            gpu.memoryFree = memory.free
-        }
-        gpu.isMIG = try ifAvailable(device.isMIG) ?? false
-        if gpu.isMIG { gpu.migDevices = try migDevices(device) }
+    /// - Throws: when the GPU is lost. What else NVML answers in place of a detail means that the detail is not known.
+    private static func readDetails(of gpu: inout GPU, _ device: NVMLDevice) throws(NVMLFailure) {
+        let memory = try detail(device.memory)
+        (gpu.memoryTotal, gpu.memoryUsed, gpu.memoryFree) = (memory?.total, memory?.used, memory?.free)
+        gpu.isMIG = try detail(device.isMIG) ?? false
+        gpu.migDevices = gpu.isMIG ? try migDevices(device) : []
     }
 
-    private func migDevices(_ gpu: NVMLDevice) throws(NVMLFailure) -> [MIGDevice] {
+    private static func migDevices(_ gpu: NVMLDevice) throws(NVMLFailure) -> [MIGDevice] {
         var found: [MIGDevice] = []
-        for index in 0..<(try ifAvailable(gpu.maxMIGDevices) ?? 0) {
-            let device: NVMLDevice
-            do throws(NVMLFailure) {
-                device = try gpu.migDevice(index)
-            } catch  where error.code == NVMLFailure.notFound || error.isNotAvailable {
-                continue
-            }
-            let memory = try ifAvailable(device.memory)
+        for index in 0..<(try detail(gpu.maxMIGDevices) ?? 0) {
+            guard let device = try detail({ () throws(NVMLFailure) in try gpu.migDevice(index) }) else { continue }
+            let memory = try detail(device.memory)
             found.append(
                 MIGDevice(
-                    index: index, uuid: try ifAvailable(device.uuid), gpuInstance: try ifAvailable(device.gpuInstance),
-                    computeInstance: try ifAvailable(device.computeInstance), memoryTotal: memory?.total,
+                    index: index, uuid: try detail(device.uuid), gpuInstance: try detail(device.gpuInstance),
+                    computeInstance: try detail(device.computeInstance), memoryTotal: memory?.total,
                     memoryUsed: memory?.used, memoryFree: memory?.free))
         }
         return found
     }
 
-    /// nil for what the GPU does not tell.
-    private func ifAvailable<Value>(_ read: () throws(NVMLFailure) -> Value) throws(NVMLFailure) -> Value? {
+    /// nil for a value that the GPU does not have, or that this user may not see.
+    private static func ifCounted<Value>(_ read: () throws(NVMLFailure) -> Value) throws(NVMLFailure) -> Value? {
         do throws(NVMLFailure) {
             return try read()
-        } catch  where error.isNotAvailable {
+        } catch  where LoadReading.isNoCounter(error) {
+            return nil
+        }
+    }
+
+    /// nil for a value that NVML does not give, whatever the reason; but a GPU that is lost is lost by this call too.
+    private static func detail<Value>(_ read: () throws(NVMLFailure) -> Value) throws(NVMLFailure) -> Value? {
+        do throws(NVMLFailure) {
+            return try read()
+        } catch  where !LoadReading.isLost(error) {
             return nil
         }
     }

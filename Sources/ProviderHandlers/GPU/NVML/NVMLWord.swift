@@ -1,34 +1,91 @@
 import FoundationEssentials
 
-/// What the child says about NVML: one line of JSON each.
-enum NVMLWord: Codable, Equatable, Sendable {
+/// What the child says about NVML, one line each: JSON, but for the two words that it says most often.
+enum NVMLWord: Equatable, Sendable {
     case sample(GPUSample)
+    /// The utilizations of the child's last sample have changed, and nothing else; nil for a GPU without a number.
+    case load([Int?])
+    /// NVML has been asked again, and nothing has changed.
+    case alive
     /// There is no library, or no driver for it: as far as NVML goes, a machine without NVIDIA GPUs.
     case missing(String)
     /// The library is there and does not work, or the child has come to grief.
     case failure(String)
 
-    /// The line, with its end.
-    var line: [UInt8] { JSONAnswer.encode(self) + Array("\n".utf8) }
+    private enum Message: Codable {
+        case sample(GPUSample)
+        case missing(String)
+        case failure(String)
+    }
 
-    /// Reads a line, which is hostile: what had crashed may have written it. A number that none can be is as good as none.
+    private static let aliveText = Array("alive".utf8)
+    private static let loadText = Array("load".utf8)
+
+    /// A line that cannot be read.
+    static let nonsense = NVMLWord.failure("NVML's process wrote something else than it should")
+
+    /// The line, with its end.
+    var line: [UInt8] {
+        let text =
+            switch self {
+            case .sample(let sample): JSONAnswer.encode(Message.sample(sample))
+            case .missing(let reason): JSONAnswer.encode(Message.missing(reason))
+            case .failure(let reason): JSONAnswer.encode(Message.failure(reason))
+            case .load(let percents): percents.reduce(Self.loadText) { $0 + Array(" \($1.map { "\($0)" } ?? "-")".utf8) }
+            case .alive: Self.aliveText
+            }
+        return text + Array("\n".utf8)
+    }
+
+    /// Reads a line, which is hostile: a library that has crashed may have written it. Impossible sizes become nil, and an
+    /// impossible utilization is a GPU in trouble.
     init(line: some Collection<UInt8>) {
-        do {
-            self = try JSONDecoder().decode(Self.self, from: Data(line))
-            if case .sample(var sample) = self {
+        if line.elementsEqual(Self.aliveText) {
+            self = .alive
+        } else if line.starts(with: Self.loadText) {
+            self = Self.load(line) ?? .nonsense
+        } else {
+            switch try? JSONDecoder().decode(Message.self, from: Data(line)) {
+            case .sample(var sample):
                 for index in sample.gpus.indices { sample.gpus[index].dropImpossible() }
                 self = .sample(sample)
+            case .missing(let reason): self = .missing(reason)
+            case .failure(let reason): self = .failure(reason)
+            case nil: self = .nonsense
             }
-        } catch {
-            self = .failure("NVML's process wrote something else than it should")
         }
+    }
+
+    private static func load(_ line: some Collection<UInt8>) -> NVMLWord? {
+        let fields = String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
+        guard fields.first == "load" else { return nil }
+        var percents: [Int?] = []
+        for field in fields.dropFirst() {
+            let percent = Int(field)
+            guard percent != nil || field == "-" else { return nil }
+            percents.append(percent)
+        }
+        return .load(percents)
+    }
+}
+
+extension GPUSample {
+    /// The sample with other utilizations; nil when they are not as many as its GPUs.
+    func with(loads: [Int?]) -> GPUSample? {
+        guard loads.count == gpus.count else { return nil }
+        var sample = self
+        for (index, percent) in loads.enumerated() {
+            sample.gpus[index].take(percent.map { LoadReading($0) } ?? .noCounter, from: "utilization")
+        }
+        return sample
     }
 }
 
 extension GPU {
-    /// As `GPUValue` does it with what nvidia-smi prints.
+    /// As `GPUValue` and `LoadReading` do it with what nvidia-smi prints.
     fileprivate mutating func dropImpossible() {
-        utilization = utilization.flatMap { 0...100 ~= $0 ? $0 : nil }
+        fault = fault.map { LoadReading.words($0) }
+        if let utilization { take(LoadReading(utilization), from: "utilization") }
         (memoryTotal, memoryUsed, memoryFree) = (size(memoryTotal), size(memoryUsed), size(memoryFree))
         for index in migDevices.indices {
             migDevices[index].memoryTotal = size(migDevices[index].memoryTotal)

@@ -126,6 +126,7 @@ struct NVMLFeedTests {
             ("echo '{\"sample\":{\"_0\":{}}}'", "NVML's process wrote something else than it should"),
             ("printf '\\377\\000\\n'", "NVML's process wrote something else than it should"),
             ("yes '' | head -n 2", "NVML's process wrote something else than it should"),
+            ("echo alive", "NVML's process wrote something else than it should"),
             ("exec cat /dev/zero", "NVML's process wrote a line without end and was killed"),
             ("exit 0", "NVML's process exited with 0"),
             ("printf half; exit 0", "NVML's process exited with 0"),
@@ -138,18 +139,75 @@ struct NVMLFeedTests {
     }
 
     /// Below zero it would have counted as idle (found by `make fuzz TARGET=nvml`).
-    @Test("numbers that none can be are as good as none")
+    @Test("impossible sizes become nil, and an impossible utilization is trouble")
     func impossible() {
         let line =
             #"{"sample":{"_0":{"origin":"NVML","gpus":["#
             + #"{"index":0,"isMIG":true,"utilization":-7,"memoryTotal":-1,"memoryUsed":5,"migDevices":[{"memoryFree":-1}]},"#
-            + #"{"index":1,"isMIG":false,"utilization":101,"migDevices":[]}]}}}"#
+            + #"{"index":1,"isMIG":false,"utilization":4294967295,"fault":"a\u0007\nb","migDevices":[]}]}}}"#
         #expect(
             NVMLWord(line: line.utf8)
                 == .sample(
                     GPUSample(
-                        gpus: [GPU(memoryUsed: 5, isMIG: true, migDevices: [MIGDevice()]), GPU(index: 1)],
+                        gpus: [
+                            GPU(memoryUsed: 5, isMIG: true, migDevices: [MIGDevice()], fault: "utilization: -7"),
+                            GPU(index: 1, fault: "a b; utilization: 4294967295"),
+                        ],
                         origin: .nvml)))
+    }
+
+    @Test(
+        "short words",
+        arguments: [
+            ("alive", .alive), ("load 7 - 100", .load([7, nil, 100])), ("load -1", .load([-1])), ("load", .load([])),
+            ("alive ", nil), ("loads 1", nil), ("load ", nil), ("load 1  2", nil), ("load 1.5", nil), ("load x", nil),
+            ("load 99999999999999999999", nil), ("load\t1", nil), ("", nil),
+        ] as [(String, NVMLWord?)])
+    func shortWords(_ line: String, _ word: NVMLWord?) {
+        #expect(NVMLWord(line: line.utf8) == word ?? .nonsense)
+        if let word { #expect(word.line == Array("\(line)\n".utf8)) }
+    }
+
+    @Test("short words refer to the child's last sample, and are nonsense without it")
+    func completed() async throws {
+        let sample = GPUSample(
+            gpus: [GPU(uuid: "GPU-a", utilization: 1, memoryTotal: 5), GPU(index: 1, fault: "GPU is lost")],
+            origin: .nvml)
+        let whole = String(decoding: NVMLWord.sample(sample).line, as: UTF8.self)
+        var changed = sample
+        changed.gpus[0].utilization = 9
+        var impossible = sample
+        impossible.gpus[0].utilization = nil
+        impossible.gpus[0].fault = "utilization: 4294967295"
+        for (lines, words) in [
+            (whole + "load 9 -\nalive\n", [.sample(sample), .sample(changed), .alive]),
+            (whole + "load 4294967295 -\nload 9 -\n", [.sample(sample), .sample(impossible), .sample(changed)]),
+            (whole + "load 9\nalive\n", [.sample(sample), .nonsense]), ("alive\n", [.nonsense]),
+            ("load 1\n" + whole, [.nonsense]),
+        ] as [(String, [NVMLWord])] {
+            let recorded = Locked<[NVMLWord]>([])
+            let run = ChildRun { word in recorded.withLock { $0.append(word) } }
+            for line in Array(lines.utf8).split(separator: 0x0A) { run.take(line) }
+            #expect(recorded.withLock { $0 } == words)
+        }
+    }
+
+    @Test("the shortest word for a change")
+    func words() {
+        let sample = GPUSample(gpus: [GPU(utilization: 1, memoryUsed: 5), GPU(index: 1)], origin: .nvml)
+        var load = sample
+        load.gpus[0].utilization = nil
+        load.gpus[1].utilization = 8
+        var memory = load
+        memory.gpus[0].memoryUsed = 6
+        var lost = sample
+        lost.gpus[0].fault = "GPU is lost"
+        #expect(NVMLProbe.word(for: sample, after: nil) == .sample(sample))
+        #expect(NVMLProbe.word(for: sample, after: sample) == nil)
+        #expect(NVMLProbe.word(for: load, after: sample) == .load([nil, 8]))
+        #expect(NVMLProbe.word(for: memory, after: sample) == .sample(memory))
+        #expect(NVMLProbe.word(for: lost, after: sample) == .sample(lost))
+        #expect(NVMLProbe.word(for: sample, after: lost) == .sample(sample))
     }
 
     @Test("one that cannot be started")

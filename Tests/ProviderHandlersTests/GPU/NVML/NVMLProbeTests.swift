@@ -50,6 +50,7 @@ struct NVMLProbeTests {
         switch code {
         case 9: "Driver Not Loaded"
         case 15: "GPU is lost"
+        case 16: "GPU requires reset"
         case 18: "Driver/library version mismatch"
         case 999: "Unknown Error"
         default: "error number \(code)"
@@ -58,11 +59,63 @@ struct NVMLProbeTests {
 
     @Test("every other error is the GPU's trouble, and the other GPU has none", arguments: troubles)
     func trouble(_ code: Int) async throws {
-        for call in ["utilization", "memory2", "mig", "handle", "uuid"] {
+        for call in ["utilization", "handle", "uuid"] {
             let gpus = try await gpus("count 2\ngpu1.\(call) !\(code)\ngpu0.utilization 3")
             #expect(gpus.map(\.fault) == [nil, Self.words(code)], "\(call)")
             #expect(gpus.first?.utilization == 3)
         }
+    }
+
+    @Test("an error in place of a detail is no trouble, unless the GPU is lost", arguments: troubles)
+    func detail(_ code: Int) async throws {
+        let fault = [15, 16].contains(code) ? Self.words(code) : nil
+        for call in ["memory2", "mig", "name"] {
+            let gpus = try await gpus("count 2\ngpu1.\(call) !\(code)\ngpu0.utilization 3\ngpu1.utilization 4")
+            #expect(gpus.map(\.fault) == [nil, fault], "\(call)")
+            // Without its name a lost GPU is not even asked for its load.
+            if fault == nil || call != "name" { #expect(gpus.map(\.utilization) == [3, 4], "\(call)") }
+            if fault == nil {
+                #expect(gpus.last?.memoryTotal == (call == "memory2" ? nil : 24564))
+                #expect(gpus.last?.productName == (call == "name" ? nil : "NVIDIA Example"))
+            }
+        }
+    }
+
+    @Test("a UUID that is not available is none", arguments: [3, 4])
+    func noUUID(_ code: Int) async throws {
+        let gpus = try await gpus("gpu0.uuid !\(code)\ngpu0.utilization 3")
+        #expect(gpus.map(\.uuid) == [nil] && gpus.map(\.utilization) == [3] && gpus.map(\.fault) == [nil])
+    }
+
+    @Test("a utilization out of range is trouble", arguments: ["101", "4294967295"])
+    func outOfRange(_ number: String) async throws {
+        let gpus = try await gpus("gpu0.utilization \(number)")
+        #expect(gpus.map(\.utilization) == [nil])
+        #expect(gpus.map(\.fault) == ["utilization: \(number)"])
+    }
+
+    @Test("a GPU that only its memory shows to be lost stays in trouble between two looks at the memory")
+    func lostByMemory() async throws {
+        let fake = try FakeNVML("gpu0.memory2 !15")
+        let feed = try FeedFixture(fake)
+        try await eventually("many samples") { fake.samples > 30 }
+        let faults = feed.words.compactMap { if case .sample(let sample) = $0 { sample.gpus[0].fault } else { nil } }
+        #expect(!faults.isEmpty && faults.allSatisfy { $0 == "GPU is lost" })
+        #expect(feed.words.allSatisfy { if case .sample(let sample) = $0 { sample.gpus[0].fault != nil } else { true } })
+    }
+
+    @Test("only what has changed is told, and that NVML is alive")
+    func shortWords() async throws {
+        let fake = try FakeNVML("gpu0.utilization 1")
+        let feed = try FeedFixture(fake)
+        try await feed.word("a sign of life") { $0 == .alive }
+        #expect(fake.samples > 2)
+        #expect(feed.words.dropFirst().allSatisfy { $0 == .alive })
+        try fake.set("gpu0.utilization 2")
+        _ = try await feed.sample { $0.gpus[0].utilization == 2 }
+        // The memory is looked at once a second.
+        try fake.set("gpu0.utilization 2\ngpu0.used 1000")
+        _ = try await feed.sample { $0.gpus[0].memoryUsed == 1000 && $0.gpus[0].utilization == 2 }
     }
 
     @Test("an initialization that fails", arguments: (Array(1...28) + [999]))
@@ -152,8 +205,8 @@ struct NVMLProbeTests {
     func printing() async throws {
         let fake = try FakeNVML("init print\ngpu0.utilization print")
         let feed = try FeedFixture(fake)
-        try await eventually("some samples") { feed.words.count > 5 }
-        #expect(feed.words.allSatisfy { if case .sample = $0 { true } else { false } })
+        try await eventually("some words") { feed.words.count > 3 }
+        #expect(feed.words.allSatisfy { if case .failure = $0 { false } else { true } })
     }
 
     @Test(

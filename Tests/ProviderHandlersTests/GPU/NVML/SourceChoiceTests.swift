@@ -46,7 +46,7 @@ struct SourceChoiceTests {
         #expect(!state.isFirst)
         #expect(state.status(at: start) == .known(fast))
         run(&state, .success(slow), at: start + .seconds(1))
-        #expect(state.status(at: start + .seconds(1)) == .known(fast))
+        #expect(state.status(at: start + .seconds(1)) == .known(merged))
         #expect(state.needsOnlyDetails(at: start + .seconds(1)))
         _ = state.take(.sample(fast), at: start + .seconds(1))
         #expect(state.status(at: start + .seconds(1)) == .known(merged))
@@ -232,14 +232,174 @@ struct SourceChoiceTests {
     func counting() {
         var state = state()
         run(&state, .success(slow), at: start)
-        #expect(state.samples == 1)
+        #expect(state.sample(at: start) == Admission.Sample(number: 1))
         _ = state.take(.sample(fast), at: start)
-        #expect(state.samples == 2)
+        let renewed = start - .milliseconds(200)
+        #expect(state.sample(at: start) == Admission.Sample(number: 2, shows: renewed))
         run(&state, .success(slow), at: start)
-        #expect(state.samples == 2)
+        #expect(state.sample(at: start) == Admission.Sample(number: 2, shows: renewed))
+        _ = state.take(.alive, at: start + .milliseconds(50))
+        #expect(
+            state.sample(at: start + .milliseconds(50))
+                == Admission.Sample(number: 3, shows: renewed + .milliseconds(50)))
         run(&state, .success(slow), at: start + .seconds(3))
-        #expect(state.samples == 3)
+        #expect(state.sample(at: start + .seconds(3)) == Admission.Sample(number: 4))
         run(&state, .failure(broken), at: start + .seconds(4))
-        #expect(state.samples == 3)
+        #expect(state.sample(at: start + .seconds(4)) == Admission.Sample(number: 4))
+    }
+
+    // MARK: Only signs of life
+
+    @Test("a sign of life keeps the sample young, and only as long as it comes")
+    func alive() {
+        var state = state()
+        #expect(state.take(.alive, at: start).isEmpty)
+        #expect(state.isFirst)
+        _ = state.take(.sample(fast), at: start)
+        var now = start
+        for _ in 0..<300 {
+            now += .milliseconds(200)
+            #expect(state.take(.alive, at: now).isEmpty)
+        }
+        #expect(state.status(at: now) == .known(fast))
+        #expect(state.needsOnlyDetails(at: now + .seconds(2)))
+        #expect(!state.needsOnlyDetails(at: now + .milliseconds(2001)))
+        #expect(state.status(at: now + .milliseconds(10_001)) == .unknown(reason: "NVML is silent", last: fast))
+        // It speaks again.
+        #expect(state.take(.alive, at: now + .seconds(11)).isEmpty)
+        #expect(state.status(at: now + .seconds(11)) == .known(fast))
+    }
+
+    @Test("details come and go while NVML says nothing new")
+    func detailsBetweenWords() {
+        var state = state()
+        _ = state.take(.sample(fast), at: start)
+        run(&state, .success(slow), at: start + .seconds(1))
+        _ = state.take(.alive, at: start + .seconds(2))
+        #expect(state.status(at: start + .seconds(2)) == .known(merged))
+        _ = state.take(.alive, at: start + .seconds(61))
+        #expect(state.status(at: start + .seconds(61)) == .known(merged))
+        _ = state.take(.alive, at: start + .milliseconds(61_001))
+        #expect(state.status(at: start + .milliseconds(61_001)) == .known(fast))
+    }
+
+    @Test("a GPU in trouble stays in trouble while NVML says nothing new")
+    func troubleContinues() {
+        var state = state()
+        _ = state.take(.sample(lost), at: start)
+        _ = state.take(.alive, at: start + .seconds(1))
+        run(&state, .success(slow), at: start + .milliseconds(500))
+        #expect(isUnknown(state, at: start + .seconds(1)))
+        run(&state, .success(slow), at: start + .milliseconds(1500))
+        #expect(state.status(at: start + .milliseconds(1500)) == .known(slow))
+    }
+
+    // MARK: A GPU in trouble
+
+    private func isUnknown(_ state: SamplerState, at time: ContinuousClock.Instant, naming words: String = "") -> Bool {
+        guard case .unknown(let reason, _) = state.status(at: time) else { return false }
+        return words.isEmpty || reason.contains(words)
+    }
+
+    /// Two GPUs as a source tells of them; nil for a GPU without a number.
+    private func two(
+        _ origin: GPUSample.Origin, _ loads: [Int?], fault: String? = nil, uuids: [String?] = ["GPU-a", "GPU-b"]
+    ) -> GPUSample {
+        var sample = GPUSample(
+            gpus: zip(loads, uuids).enumerated().map { GPU(index: $0, uuid: $1.1, utilization: $1.0) }, origin: origin)
+        sample.gpus[sample.gpus.count - 1].fault = fault
+        return sample
+    }
+
+    @Test("nvidia-smi finds a GPU in trouble that NVML calls idle: unknown as long as the details count")
+    func troubleInDetails() {
+        for source in [Configuration.GPUSource.auto, .nvml] {
+            var state = state(source)
+            _ = state.take(.sample(two(.nvml, [0, 0])), at: start)
+            run(&state, .success(two(.nvidiaSMI, [0, 0], fault: "gpu_recovery_action: Reset")), at: start + .seconds(1))
+            let reason = "GPU 1 (GPU-b): gpu_recovery_action: Reset"
+            #expect(isUnknown(state, at: start + .seconds(1), naming: reason))
+            _ = state.take(.alive, at: start + .seconds(2))
+            #expect(isUnknown(state, at: start + .seconds(2), naming: reason))
+            _ = state.take(.sample(two(.nvml, [1, 0])), at: start + .seconds(3))
+            #expect(isUnknown(state, at: start + .seconds(3), naming: reason))
+            // nvidia-smi fails: what it said last counts on.
+            run(&state, .failure(broken), at: start + .seconds(4))
+            _ = state.take(.alive, at: start + .seconds(5))
+            #expect(isUnknown(state, at: start + .seconds(5)))
+            var late = state
+            _ = late.take(.alive, at: start + .milliseconds(61_001))
+            #expect(late.status(at: start + .milliseconds(61_001)) == .known(two(.nvml, [1, 0])))
+            run(&state, .success(two(.nvidiaSMI, [0, 0])), at: start + .seconds(6))
+            _ = state.take(.alive, at: start + .seconds(6))
+            #expect(state.status(at: start + .seconds(6)) == .known(two(.nvml, [1, 0])))
+        }
+    }
+
+    @Test("details are the GPU's own, whatever the lists call it")
+    func whoseDetails() {
+        let fault = "gpu_util: ERR!"
+        for (uuids, isSame) in [
+            (["GPU-a", nil], true), ([nil, nil], true), (["GPU-a", "GPU-c"], false), (["GPU-b", "GPU-b"], true),
+        ] as [([String?], Bool)] {
+            var state = state()
+            _ = state.take(.sample(two(.nvml, [0, 0])), at: start)
+            run(&state, .success(two(.nvidiaSMI, [0, nil], fault: fault, uuids: uuids)), at: start)
+            #expect(isUnknown(state, at: start, naming: "GPU 1 (GPU-b): \(fault)") == isSame, "\(uuids)")
+        }
+        // With one GPU less in the list a position says nothing.
+        var state = state()
+        _ = state.take(.sample(two(.nvml, [0, 0])), at: start)
+        run(&state, .success(two(.nvidiaSMI, [nil], fault: fault, uuids: [nil])), at: start)
+        #expect(!isUnknown(state, at: start, naming: "GPU 0 (GPU-a): \(fault)"))
+    }
+
+    @Test("only a number makes a GPU well that NVML has found in trouble", arguments: [nil, "GPU-b"])
+    func vaguerWord(_ uuid: String?) {
+        let lost = two(.nvml, [0, nil], fault: "GPU is lost", uuids: ["GPU-a", uuid])
+        for vague in [
+            two(.nvidiaSMI, [0, nil]), two(.nvidiaSMI, [0], uuids: ["GPU-a"]), two(.nvidiaSMI, [nil, nil]),
+            two(.nvidiaSMI, [0, 0], fault: "gpu_recovery_action: Reset"),
+                    ] {
+            var state = state()
+            _ = state.take(.sample(lost), at: start)
+            run(&state, .success(vague), at: start + .seconds(1))
+            #expect(isUnknown(state, at: start + .seconds(1)), "\(vague)")
+            // Neither does NVML's own failure, or its silence.
+            var silent = state
+            run(&silent, .success(vague), at: start + .seconds(30))
+            #expect(isUnknown(silent, at: start + .seconds(30)), "\(vague)")
+            _ = state.take(.failure("NVML: Unknown Error"), at: start + .seconds(2))
+            run(&state, .success(vague), at: start + .seconds(3))
+            #expect(isUnknown(state, at: start + .seconds(3)), "\(vague)")
+            run(&state, .success(two(.nvidiaSMI, [0, 7])), at: start + .seconds(4))
+            #expect(state.status(at: start + .seconds(4)) == .known(two(.nvidiaSMI, [0, 7])))
+        }
+    }
+
+    @Test("trouble of a GPU without a UUID is not cleared by the GPU that has moved to its position")
+    func movedUp() {
+        let uuids: [String?] = ["GPU-a", nil, "GPU-c"]
+        var lost = GPUSample(
+            gpus: uuids.enumerated().map { GPU(index: $0, uuid: $1, utilization: 0) }, origin: .nvml)
+        lost.gpus[1].fault = "GPU is lost"
+        var state = state()
+        _ = state.take(.sample(lost), at: start)
+        run(&state, .success(two(.nvidiaSMI, [0, 0], uuids: ["GPU-a", "GPU-c"])), at: start + .seconds(1))
+        #expect(isUnknown(state, at: start + .seconds(1), naming: "GPU 1: GPU is lost"))
+    }
+
+    @Test("trouble of a GPU that is not selected does not count, whoever tells of it")
+    func notSelected() {
+        var configuration = Configuration.GPU()
+        configuration.devices = ["GPU-a"]
+        var state = SamplerState(configuration, isPath: false)
+        _ = state.take(.sample(two(.nvml, [0, nil], fault: "GPU is lost")), at: start)
+        #expect(!isUnknown(state, at: start))
+        run(&state, .success(two(.nvidiaSMI, [0, 0], fault: "gpu_recovery_action: Reset")), at: start)
+        #expect(!isUnknown(state, at: start))
+        _ = state.take(.failure("NVML crashed"), at: start + .seconds(1))
+        run(&state, .success(two(.nvidiaSMI, [0, nil], fault: "gpu_util: ERR!")), at: start + .seconds(2))
+        #expect(!isUnknown(state, at: start + .seconds(2)))
     }
 }

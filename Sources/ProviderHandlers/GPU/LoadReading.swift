@@ -1,0 +1,131 @@
+import Glibc
+
+/// What a driver gives in the place of a GPU's utilization: the one rule for nvidia-smi, NVML and amdgpu.
+///
+/// A short list says that the GPU has no such counter. A number from 0 to 100 is the utilization. Everything else is a GPU
+/// in trouble, on which nothing may be started.
+enum LoadReading: Equatable {
+    /// The utilization in percent.
+    case percent(Int)
+    /// The GPU does not have the counter, or the driver keeps it from this user.
+    case noCounter
+    /// The GPU is in trouble, in the driver's words, which fit a log line.
+    case trouble(String)
+
+    private static let maxWords = 100
+
+    /// What nvidia-smi prints for "no such counter", with or without brackets.
+    private static let noCounterTexts: Set<String> = [
+        "N/A", "Not Supported", "Not Found", "Insufficient Permissions", "Requested functionality has been deprecated",
+    ]
+    /// NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, NO_DATA and DEPRECATED of NVML's nvmlReturn_t.
+    private static let noCounterCodes: Set<CInt> = [3, 4, 13, 20, 26]
+    /// GPU_IS_LOST and RESET_REQUIRED: they speak of the GPU as a whole, whatever NVML was asked.
+    private static let lostCodes: Set<CInt> = [15, 16]
+    /// What the kernel answers for a file of amdgpu's that this GPU does not have. EPERM is none of them: amdgpu_pm.c
+    /// answers it while the GPU is in reset.
+    private static let noCounterErrors: Set<CInt> = [ENOENT, ENOTDIR, EOPNOTSUPP, EINVAL, ENODATA, EACCES]
+    /// What nvidia-smi prints for a GPU that needs no reset.
+    private static let noReset: Set<String> = ["None", "No"]
+
+    /// Reads a number that the driver gave as a number.
+    init(_ percent: Int) {
+        self = 0...100 ~= percent ? .percent(percent) : .trouble("\(percent)")
+    }
+
+    /// Reads the text of nvidia-smi's element, such as `7 %`.
+    init(printed text: String) {
+        if Self.isNoCounter(text) {
+            self = .noCounter
+        } else if let percent = GPUValue.percent(Self.singleSpaced(text)) {
+            self = .percent(percent)
+        } else {
+            self = .trouble(Self.words(text))
+        }
+    }
+
+    /// Reads the contents of amdgpu's file, a number without a unit.
+    init(file bytes: [UInt8]) {
+        let text = String(decoding: bytes, as: UTF8.self)
+        let digits = Self.singleSpaced(text)
+        if Self.isNoCounter(text) {
+            self = .noCounter
+        } else if digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            let number = Int(digits)
+        {
+            self.init(number)
+        } else {
+            self = .trouble(Self.words(text))
+        }
+    }
+
+    /// Reads NVML's error.
+    init(_ failure: NVMLFailure) {
+        self = Self.isNoCounter(failure) ? .noCounter : .trouble(Self.words(failure.words))
+    }
+
+    /// Reads the error of a file of amdgpu's.
+    init(_ failure: UnreadableFile) {
+        switch failure.code {
+        case let code where Self.noCounterErrors.contains(code): self = .noCounter
+        case EPERM: self = .trouble("\(failure.reason): the GPU is in reset")
+        default: self = .trouble(Self.words(failure.reason))
+        }
+    }
+
+    // MARK: The same list elsewhere
+
+    /// Whether a text of nvidia-smi's says that there is no such value; an empty one says so too.
+    static func isNoCounter(_ text: String) -> Bool {
+        let text = singleSpaced(text)
+        return text.isEmpty || noCounterTexts.contains(withoutBrackets(text))
+    }
+
+    /// Whether NVML has no such value, or keeps it from this user.
+    static func isNoCounter(_ failure: NVMLFailure) -> Bool { noCounterCodes.contains(failure.code) }
+
+    /// Whether the error speaks of the GPU as a whole, even if NVML was asked for a detail.
+    static func isLost(_ failure: NVMLFailure) -> Bool { lostCodes.contains(failure.code) }
+
+    /// Why a GPU needs a reset, by an element of nvidia-smi's that tells of resets; nil when it needs none.
+    static func resetTrouble(_ text: String) -> String? {
+        isNoCounter(text) || noReset.contains(singleSpaced(text)) ? nil : words(text)
+    }
+
+    // MARK: Texts
+
+    /// A driver's text for a log line: printable, short and never empty.
+    static func words(_ text: String) -> String {
+        let excerpt = NvidiaSMIWords.excerpt(withoutBrackets(singleSpaced(text)).utf8).prefix(maxWords)
+        return excerpt.isEmpty ? "unprintable text" : singleSpaced(String(excerpt))
+    }
+
+    private static func singleSpaced(_ text: String) -> String {
+        text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    }
+
+    private static func withoutBrackets(_ text: String) -> String {
+        guard text.hasPrefix("["), text.hasSuffix("]"), text.count > 2 else { return text }
+        return singleSpaced(String(text.dropFirst().dropLast()))
+    }
+}
+
+extension GPU {
+    /// Takes over what the driver gave in the place of the utilization.
+    ///
+    /// - Parameter place: what was read, as the driver calls it, for the message.
+    mutating func take(_ reading: LoadReading, from place: String) {
+        switch reading {
+        case .percent(let percent): utilization = percent
+        case .noCounter: utilization = nil
+        case .trouble(let words):
+            utilization = nil
+            add(fault: "\(place): \(words)")
+        }
+    }
+
+    /// Notes a trouble of the GPU's beside those already known.
+    mutating func add(fault words: String) {
+        if fault != words { fault = fault.map { "\($0); \(words)" } ?? words }
+    }
+}
