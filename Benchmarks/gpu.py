@@ -3,7 +3,7 @@
 Usage: python3 Benchmarks/gpu.py PROVIDER-FCGI [SECONDS]
 
 Prints tables for docs/GPU.md. To be run once while the GPUs are idle and once under load; changes nothing. Run by
-`make bench-gpu`.
+`make bench-gpu`. GPU_INTERVAL is the time between two reads of NVML in milliseconds [50].
 """
 
 import glob
@@ -12,12 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
 
 RUNS = 10
-INTERVAL = 200  # ms, as the worker asks
+INTERVAL = int(os.environ.get("GPU_INTERVAL", "50"))  # ms, as the worker asks
 
 
 def nvidia_smi(*options):
@@ -57,6 +58,43 @@ def cost(name, *options):
     print(f"| `{name}` | {wall:.0f} ms, at most {runs[-1][0]:.0f} ms | {cpu:.0f} ms | {len(text)} bytes, {form} |")
 
 
+def cpu(process):
+    """Seconds of all threads of a process."""
+    total = 0
+    for path in glob.glob(f"/proc/{process}/task/*/schedstat"):
+        with open(path, encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def shares(program, seconds):
+    """CPU time of a worker that serves nobody and of its process that reads NVML, in percent of a core."""
+    with tempfile.TemporaryDirectory() as directory:
+        environment = {
+            **os.environ, "PROVIDER_SERVER_SOCKET": f"{directory}/socket", "PROVIDER_API_KEY": "none",
+            "PROVIDER_GPU_SOURCE": "nvml", "PROVIDER_GPU_SAMPLE_INTERVAL": str(INTERVAL / 1000)}
+        file = os.path.join(directory, "config.yaml")
+        with open(file, "w", encoding="ascii") as empty:
+            os.chmod(file, 0o600)
+            empty.write("{}\n")
+        worker = subprocess.Popen(
+            [program, "--config", file], env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            # What starting costs is over by then.
+            time.sleep(3)
+            children = []
+            for path in glob.glob(f"/proc/{worker.pid}/task/*/children"):
+                with open(path, encoding="ascii") as file:
+                    children += [int(child) for child in file.read().split()]
+            before = cpu(worker.pid), sum(cpu(child) for child in set(children))
+            time.sleep(seconds)
+            after = cpu(worker.pid), sum(cpu(child) for child in set(children))
+        finally:
+            worker.terminate()
+            worker.wait()
+        return [100 * (last - first) / seconds for first, last in zip(before, after)]
+
+
 class Probe:
     """The worker's process that reads NVML, and what it has said."""
 
@@ -69,20 +107,20 @@ class Probe:
         self.thread.start()
 
     def read(self):
+        sample = None
         for line in self.process.stdout:
-            word = json.loads(line)
-            if "sample" not in word:
-                print(f"NVML: {word}", file=sys.stderr)
-                return
-            self.samples.append((time.monotonic(), self.cpu(), word["sample"]["_0"]))
-
-    def cpu(self):
-        """Seconds of all its threads."""
-        total = 0
-        for path in glob.glob(f"/proc/{self.process.pid}/task/*/schedstat"):
-            with open(path, encoding="ascii") as file:
-                total += int(file.read().split()[0])
-        return total / 1e9
+            kind, *loads = line.decode().split()
+            if kind == "load" and sample:
+                loads = [None if load == "-" else int(load) for load in loads]
+                sample = {**sample, "gpus": [
+                    {**gpu, "utilization": load} for gpu, load in zip(sample["gpus"], loads)]}
+            elif kind != "alive" or not sample:
+                word = json.loads(line)
+                if "sample" not in word:
+                    print(f"NVML: {word}", file=sys.stderr)
+                    return
+                sample = word["sample"]["_0"]
+            self.samples.append((time.monotonic(), cpu(self.process.pid), sample))
 
     def end(self):
         self.process.stdin.close()
@@ -112,8 +150,11 @@ def main():
     cost("nvidia-smi -x -q", "-x", "-q")
     cost("nvidia-smi -x -q -d UTILIZATION,MEMORY", "-x", "-q", "-d", "UTILIZATION,MEMORY")
     share = 100 * (after - before) / (last - first) if last > first else 0
-    print(f"\nNVML: first sample after {(first - probe.started) * 1000:.0f} ms; {len(probe.samples)} samples, "
-          f"one in {1000 * (last - first) / max(1, len(probe.samples) - 1):.0f} ms; {share:.2f} % of a core.")
+    print(f"\nNVML every {INTERVAL} ms: first sample after {(first - probe.started) * 1000:.0f} ms; "
+          f"{len(probe.samples)} words, one in {1000 * (last - first) / max(1, len(probe.samples) - 1):.0f} ms; "
+          f"{share:.2f} % of a core.")
+    worker, child = shares(program, seconds)
+    print(f"A worker that serves nobody: {worker:.2f} % of a core; its process that reads NVML: {child:.2f} %.")
 
 
 if __name__ == "__main__":

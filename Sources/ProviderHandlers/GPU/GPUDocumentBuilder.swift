@@ -32,9 +32,9 @@ struct GPUDocumentBuilder {
     }
 
     mutating func add(_ bytes: RawSpan) {
-        text.append(bytes.extracting(first: Self.maxTextBytes - text.count))
         // However long the white space before a value is, the value counts.
-        if text.allSatisfy(Self.isSpace) { text.removeAll(keepingCapacity: true) }
+        let spaces = text.isEmpty ? unsafe bytes.withUnsafeBytes { unsafe $0.prefix(while: Self.isSpace).count } : 0
+        text.append(bytes.extracting(droppingFirst: spaces).extracting(first: Self.maxTextBytes - text.count))
     }
 
     mutating func end() {

@@ -85,6 +85,7 @@ struct SamplerState {
             nvidiaSMI.forgetAMD()
             samples += 1
         case .alive:
+            guard nvml.isSpeaking else { return [] }
             samples += 1
             // Nothing to say, which is by far the most frequent word: no text is made.
             let isSame = nvml.fresh(at: now) != nil && !nvml.takeOver(nvidiaSMI.last, &judge, at: now)

@@ -50,7 +50,8 @@ struct AMDGPUTests {
         "what is no number in range is trouble",
         arguments: [
             ("101\n", "101"), ("-1\n", "-1"), ("+5\n", "+5"), ("4294967295\n", "4294967295"), ("1e1\n", "1e1"),
-            ("99999999999999999999\n", "99999999999999999999"), ("ERR!\n", "ERR!"), ("7 %\n", "7 %"), ("3\u{0}7\n", "37"),
+            ("99999999999999999999\n", "99999999999999999999"), ("ERR!\n", "ERR!"), ("7 %\n", "7 %"),
+            ("3\u{0}7\n", "37"),
             ("\u{0}\u{1}", "unprintable text"), ("7\n8\n", "7 8"),
         ])
     func noNumber(_ contents: String, _ words: String) async throws {

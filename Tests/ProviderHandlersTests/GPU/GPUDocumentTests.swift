@@ -169,7 +169,10 @@ struct GPUDocumentTests {
             ),
             ("<gpu_reset_status><reset_required>ERR!</reset_required></gpu_reset_status>", "reset_required: ERR!"),
             // Not the GPU's own elements.
-            ("<mig_devices><mig_device><gpu_recovery_action>Reset</gpu_recovery_action></mig_device></mig_devices>", nil),
+            (
+                "<mig_devices><mig_device><gpu_recovery_action>Reset</gpu_recovery_action></mig_device></mig_devices>",
+                nil
+            ),
             ("<other><gpu_recovery_action>Reset</gpu_recovery_action></other>", nil),
             ("<reset_required>Yes</reset_required>", nil),
         ] as [(String, String?)])

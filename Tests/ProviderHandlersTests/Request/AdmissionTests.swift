@@ -154,9 +154,8 @@ import Testing
         let start = ContinuousClock.now
         let clock = Mutex(start)
         let sample = Mutex(Admission.Sample(number: 1, shows: start - .milliseconds(200)))
-        let admission = Admission(limit: 64, perSample: 2, now: { clock.withLock { $0 } }) {
-            (.idle, sample.withLock { $0 })
-        }
+        let admission = Admission(
+            limit: 64, perSample: 2, now: { clock.withLock { $0 } }, gpu: { (.idle, sample.withLock { $0 }) })
         func pass(_ milliseconds: Int, word: Int, _ number: UInt64) {
             clock.withLock { $0 = start + .milliseconds(milliseconds) }
             sample.withLock { $0 = .init(number: number, shows: start + .milliseconds(word - 200)) }
@@ -187,7 +186,8 @@ import Testing
     /// No limit, no samples, or another reason first.
     @Test func whereSamplesLimitNothing() throws {
         for admission in [
-            Admission(limit: 64, perSample: 0) { (.idle, .init(number: 1)) }, Admission(limit: 64, perSample: 1) { (.idle, nil) },
+            Admission(limit: 64, perSample: 0) { (.idle, .init(number: 1)) },
+            Admission(limit: 64, perSample: 1) { (.idle, nil) },
         ] {
             for _ in 0..<10 { try admission.withPlace { _ in } }
             #expect(admission.refusal == nil)

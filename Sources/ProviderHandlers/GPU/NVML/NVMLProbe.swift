@@ -43,7 +43,8 @@ public enum NVMLProbe {
         var reader = reader
         var told: GPUSample?
         var isTroubled = 0
-        var (next, nextDetails, nextWord) = (ContinuousClock.now, ContinuousClock.now, ContinuousClock.now)
+        var next = ContinuousClock.now
+        var (nextDetails, nextWord) = (next, next)
         while isTroubled < patience {
             let isDetailed = next >= nextDetails
             if isDetailed { nextDetails = next + detailInterval }

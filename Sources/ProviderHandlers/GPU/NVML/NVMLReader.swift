@@ -40,6 +40,14 @@ struct NVMLReader {
     mutating func read(withDetails: Bool) {
         for (index, device) in devices.enumerated() {
             guard let device else { continue }
+            sample.gpus[index].fault = nil
+            do throws(NVMLFailure) {
+                sample.gpus[index].take(LoadReading(try device.utilization()), from: "utilization")
+            } catch {
+                sample.gpus[index].utilization = nil
+                // NVML's words for an error speak of the GPU.
+                if case .trouble(let words) = LoadReading(error) { sample.gpus[index].fault = words }
+            }
             if withDetails {
                 faults[index] = nil
                 do throws(NVMLFailure) {
@@ -48,14 +56,7 @@ struct NVMLReader {
                     faults[index] = LoadReading.words(error.words)
                 }
             }
-            sample.gpus[index].fault = faults[index]
-            do throws(NVMLFailure) {
-                sample.gpus[index].take(LoadReading(try device.utilization()), from: "utilization")
-            } catch {
-                sample.gpus[index].utilization = nil
-                // NVML's words for an error speak of the GPU.
-                if case .trouble(let words) = LoadReading(error) { sample.gpus[index].add(fault: words) }
-            }
+            if let fault = faults[index] { sample.gpus[index].add(fault: fault) }
         }
     }
 

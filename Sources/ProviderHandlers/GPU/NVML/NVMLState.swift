@@ -43,6 +43,11 @@ struct NVMLState {
         if case .none = outcome { true } else { false }
     }
 
+    /// Whether its last word was a sample, or confirmed one.
+    var isSpeaking: Bool {
+        if case .sample = outcome { true } else { false }
+    }
+
     /// What is wrong with NVML itself, and since when; nil when nothing is.
     var failure: (reason: String, time: ContinuousClock.Instant)? {
         if case .failure(let reason, let time) = outcome { (reason, time) } else { nil }
@@ -58,7 +63,7 @@ struct NVMLState {
             outcome = .sample
             rejudge(&judge, details: details, confirmed: now, at: now)
         case .alive:
-            guard case .sample = outcome else { return }
+            guard isSpeaking else { return }
             last?.time = now
             verdict?.time = now
             takeOver(details, &judge, at: now)
@@ -101,7 +106,7 @@ struct NVMLState {
 
     /// The sample to rely on if there is a fresh one.
     func fresh(at now: ContinuousClock.Instant) -> GPUJudge.Judged? {
-        guard case .sample = outcome, verdict == nil, let last, now - last.time <= Self.freshness else { return nil }
+        guard isSpeaking, verdict == nil, let last, now - last.time <= Self.freshness else { return nil }
         return last.judged
     }
 }

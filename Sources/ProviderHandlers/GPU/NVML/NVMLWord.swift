@@ -31,7 +31,7 @@ enum NVMLWord: Equatable, Sendable {
             case .sample(let sample): JSONAnswer.encode(Message.sample(sample))
             case .missing(let reason): JSONAnswer.encode(Message.missing(reason))
             case .failure(let reason): JSONAnswer.encode(Message.failure(reason))
-            case .load(let percents): percents.reduce(Self.loadText) { $0 + Array(" \($1.map { "\($0)" } ?? "-")".utf8) }
+            case .load(let percents): Self.loadText + percents.flatMap { Array(" \($0.map(String.init) ?? "-")".utf8) }
             case .alive: Self.aliveText
             }
         return text + Array("\n".utf8)

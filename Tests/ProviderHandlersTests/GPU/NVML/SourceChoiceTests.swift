@@ -316,7 +316,8 @@ struct SourceChoiceTests {
         for source in [Configuration.GPUSource.auto, .nvml] {
             var state = state(source)
             _ = state.take(.sample(two(.nvml, [0, 0])), at: start)
-            run(&state, .success(two(.nvidiaSMI, [0, 0], fault: "gpu_recovery_action: Reset")), at: start + .seconds(1))
+            run(
+                &state, .success(two(.nvidiaSMI, [0, 0], fault: "gpu_recovery_action: Reset")), at: start + .seconds(1))
             let reason = "GPU 1 (GPU-b): gpu_recovery_action: Reset"
             #expect(isUnknown(state, at: start + .seconds(1), naming: reason))
             _ = state.take(.alive, at: start + .seconds(2))
@@ -360,7 +361,7 @@ struct SourceChoiceTests {
         for vague in [
             two(.nvidiaSMI, [0, nil]), two(.nvidiaSMI, [0], uuids: ["GPU-a"]), two(.nvidiaSMI, [nil, nil]),
             two(.nvidiaSMI, [0, 0], fault: "gpu_recovery_action: Reset"),
-                    ] {
+        ] {
             var state = state()
             _ = state.take(.sample(lost), at: start)
             run(&state, .success(vague), at: start + .seconds(1))
