@@ -16,13 +16,22 @@ func fuzzNvidiaSMI(_ bytes: [UInt8]) {
     }
 }
 
-/// Each line is a word of the child's.
+/// Each line is a word of the child's; the next child follows on a word that is the last of one.
 func fuzzNVML(_ bytes: [UInt8]) {
+    let words = Locked<[NVMLWord]>([])
     check(in: .nvml) { state in
+        var child = ChildRun { word in words.withLock { $0.append(word) } }
         for line in bytes.split(separator: 0x0A) {
-            let word = NVMLWord(line: line)
-            if case .sample(let sample) = word { check(sample) }
-            precondition(NVMLWord(line: word.line.dropLast()) == word)
+            let written = NVMLWord(line: line)
+            precondition(NVMLWord(line: written.line.dropLast()) == written)
+            child.take(line)
+            guard let word = words.withLock({ $0.popLast() }) else { preconditionFailure("no word") }
+            switch word {
+            case .sample(let sample): check(sample)
+            case .alive: break
+            case .load: preconditionFailure("a word without its sample")
+            case .missing, .failure: child = ChildRun { word in words.withLock { $0.append(word) } }
+            }
             for announcement in state.take(word, at: .now) { check(logged: announcement.text) }
         }
     }
@@ -58,7 +67,7 @@ final class AMDGPUFuzzer: Sendable {
         let contents = bytes.split(separator: 0xFF, omittingEmptySubsequences: false)
         for (index, file) in files.enumerated() { file.write(index < contents.count ? contents[index] : []) }
         guard let sample = reader.sample() else { preconditionFailure("no GPU") }
-        precondition(sample.gpus.count == 1 && sample.gpus[0].fault == nil)
+        precondition(sample.gpus.count == 1)
         check(sample)
         let texts = [sample.gpus[0].productName, sample.gpus[0].uuid].compactMap(\.self)
         precondition(texts.allSatisfy(isOneLine))
@@ -71,6 +80,7 @@ final class AMDGPUFuzzer: Sendable {
 private func check(_ sample: GPUSample) {
     for gpu in sample.gpus {
         precondition(gpu.utilization.map { (0...100).contains($0) } ?? true)
+        precondition(gpu.fault.map { !$0.isEmpty && isOneLine($0) } ?? true)
         let mig = gpu.migDevices.flatMap { [$0.memoryTotal, $0.memoryUsed, $0.memoryFree] }
         let sizes = [gpu.memoryTotal, gpu.memoryUsed, gpu.memoryFree] + mig
         precondition(sizes.allSatisfy { $0.map { $0 >= 0 } ?? true })
@@ -88,6 +98,7 @@ private func check(in source: Configuration.GPUSource, _ take: (inout SamplerSta
         if case .unknown(let reason, _) = status { check(logged: reason) }
         return
     }
+    precondition(sample.gpus.allSatisfy { $0.fault == nil }, "a GPU in trouble counts")
     let loads = sample.gpus.compactMap(\.utilization)
     let expected: BusyVerdict = loads.isEmpty ? .unreadable : loads.contains { $0 > 20 } ? .busy : .idle
     precondition(BusyRule.verdict(status, configuration) == expected)

@@ -95,9 +95,12 @@ enum LoadReading: Equatable {
     // MARK: Texts
 
     /// A driver's text for a log line: printable, short and never empty.
-    static func words(_ text: String) -> String {
-        let excerpt = NvidiaSMIWords.excerpt(withoutBrackets(singleSpaced(text)).utf8).prefix(maxWords)
-        return excerpt.isEmpty ? "unprintable text" : singleSpaced(String(excerpt))
+    static func words(_ text: String) -> String { printable(withoutBrackets(singleSpaced(text))) }
+
+    /// The same with its brackets, and of its own result the same again.
+    static func printable(_ text: String) -> String {
+        let excerpt = singleSpaced(String(NvidiaSMIWords.excerpt(singleSpaced(text).utf8).prefix(maxWords)))
+        return excerpt.isEmpty ? "unprintable text" : excerpt
     }
 
     private static func singleSpaced(_ text: String) -> String {

@@ -37,6 +37,14 @@ extension Fault {
         nvidiaSMI("nvidia-smi prints half of its XML", "with the next sample") {
             try $0.behave("echo '<?xml version=\"1.0\" ?><nvidia_smi_log><gpu id=\"0\"><product_name>'\n")
         },
+        nvidiaSMI("nvidia-smi prints words in place of the utilization (`[Unknown Error]`)", "with the next sample") {
+            try $0.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("[Unknown Error]")))
+        },
+        nvidiaSMI("nvidia-smi says that the GPU needs a reset (`gpu_recovery_action` is Reset)", "with the next sample")
+        {
+            let element = "<gpu_recovery_action>Reset</gpu_recovery_action>"
+            try $0.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %", elements: element)))
+        },
         nvidiaSMI("nvidia-smi vanishes", "with the next sample") { try $0.remove() },
         Fault(
             .gpu, "nvidia-smi cannot be started: no process may be (RLIMIT_NPROC 1)",
@@ -63,6 +71,9 @@ extension Fault {
         },
         nvml("NVML crashes", "with the next start of its process") { try $1.set("gpu0.utilization crash") },
         nvml("NVML says that the GPU is lost", "with the next sample") { try $1.set("gpu0.utilization !15") },
+        nvml("NVML gives a utilization that is impossible (4294967295)", "with the next sample") {
+            try $1.set("gpu0.utilization 4294967295")
+        },
         Fault(
             .gpu, "NVML's process survives even SIGKILL (in a frozen control group, version 1)",
             obstacle: Freezer.obstacle, isRare: true
@@ -75,6 +86,27 @@ extension Fault {
                 }, over: { try freezer.thaw() })
         },
         Fault(.gpu, "NVML hangs, and nvidia-smi beside it takes over") { try await takenOver() },
+        Fault(.gpu, "NVML says that the GPU is lost, and nvidia-smi beside it has no number for it") {
+            try await besideNvidiaSMI("gpu0.utilization !15", .utilization("[N/A]"), "with the next sample of NVML's")
+        },
+        Fault(.gpu, "NVML says 0 %, and nvidia-smi beside it that the GPU needs a reset") {
+            let element = "<gpu_recovery_action>Reset</gpu_recovery_action>"
+            return try await besideNvidiaSMI(
+                "", .document(FakeNvidiaSMI.document("0 %", elements: element)), "with the next run of nvidia-smi")
+        },
+        Fault(.gpu, "the amdgpu driver answers EPERM, as for a GPU in reset", obstacle: Preload.obstacle) {
+            let machine = try await AMDMachine()
+            let rig = try await FaultRig { central, engine in
+                try await Deployment(
+                    nvml: try FakeNVML(nil), workerCommand: machine.command, central: central, engine: engine)
+            }
+            return try await rig.outcome {
+                let outcome = try refused(rig, "with the next sample") { try machine.fail(EPERM, card: 0) }
+                try machine.fail(nil, card: 0)
+                try rig.waitUntilServed()
+                return outcome
+            }
+        },
     ]
 
     /// The child of clone(CLONE_VM | CLONE_VFORK | SIGCHLD) sleeps, and its parent waits for it in state D (clone(2)).
@@ -188,6 +220,32 @@ extension Fault {
             let outcome = try refused(rig, recovery) { try fault(rig, library) }
             try library.set("gpu0.utilization 0")
             try over()
+            try rig.waitUntilServed()
+            return outcome
+        }
+    }
+
+    /// What both say in turn; nvidia-smi is asked for details with each report.
+    private static func besideNvidiaSMI(
+        _ answers: String, _ state: FakeGPU.State, _ recovery: String
+    ) async throws -> Outcome {
+        let uuid = "gpu0.uuid \(FakeNvidiaSMI.uuid())\n"
+        let library = try FakeNVML(uuid)
+        let rig = try await FaultRig { central, engine in
+            try await Deployment(gpu: .utilization("0 %"), nvml: library, central: central, engine: engine)
+        }
+        return try await rig.outcome(again: 1) {
+            let outcome = try refused(rig, recovery) {
+                try rig.deployment.gpu?.set(state)
+                try library.set(uuid + answers)
+                let runs = rig.deployment.gpu?.runs ?? 0
+                try rig.deployment.waitUntil("nvidia-smi has run since") {
+                    _ = try rig.deployment.fetch("GET", "/health")
+                    return (rig.deployment.gpu?.runs ?? 0) > runs + 2
+                }
+            }
+            try library.set(uuid)
+            try rig.deployment.gpu?.set(.utilization("0 %"))
             try rig.waitUntilServed()
             return outcome
         }

@@ -5,6 +5,8 @@ import TestSupport
 final class FakeGPU: Sendable {
     enum State {
         case utilization(String)
+        /// A document of nvidia-smi's.
+        case document(String)
         case fails(String)
         case hangs
     }
@@ -33,6 +35,7 @@ final class FakeGPU: Sendable {
     func set(_ state: State) throws {
         switch state {
         case .utilization(let text): try program.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document(text)))
+        case .document(let text): try program.behave(FakeNvidiaSMI.printing(text))
         case .fails(let text): try program.behave("echo '\(text)'\nexit 9\n")
         case .hangs: try program.behave("echo $$ >$here/process\necho >>$here/hangs\nexec sleep 600\n")
         }

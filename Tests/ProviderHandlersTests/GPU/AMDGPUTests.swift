@@ -4,6 +4,10 @@ import Testing
 
 @testable import ProviderHandlers
 
+extension FakeSysfs {
+    var reader: AMDGPU { AMDGPU(root: directory.path) }
+}
+
 @Suite("AMD GPUs", .timeLimit(.patience))
 struct AMDGPUTests {
     private let log = RecordingLog()

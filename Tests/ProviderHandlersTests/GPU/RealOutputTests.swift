@@ -83,7 +83,7 @@ struct RealOutputTests {
             #expect(sample == document.sample, "\(name)")
         }
         print("read \(expected.count) real documents of nvidia-smi")
-        #expect(expected.count >= 57)
+        #expect(expected.count >= 61)
     }
 
     /// Against a search for the elements as text, which is simple where they are printed once for each GPU.
@@ -137,5 +137,37 @@ struct RealOutputTests {
         }
         print("read \(names.count) real failures of nvidia-smi")
         #expect(names.count >= 11)
+    }
+}
+
+/// Documents after public reports of GPUs in trouble, beside the repository too.
+@Suite("Documents of GPUs in trouble", .enabled(if: FieldDocuments.areThere, "they are not in ../shared/field"))
+struct FieldDocumentTests {
+    @Test(
+        "a reset that is required or recommended is trouble, of the GPU that it is said of",
+        arguments: [
+            ("580-none.xml", [nil]), ("580.xml", ["gpu_recovery_action: Reset"]), ("535.xml", ["reset_required: Yes"]),
+            ("two.xml", [nil, "gpu_recovery_action: Reset"]),
+        ] as [(String, [String?])])
+    func reset(_ name: String, _ faults: [String?]) throws {
+        let sample = try FieldDocuments.sample("03-recovery-action-reset/\(name)")
+        #expect(sample.gpus.map(\.fault) == faults)
+    }
+
+    @Test("memory that is kept back is null, and no trouble")
+    func mig() throws {
+        let gpu = try #require(try FieldDocuments.sample("08-words-in-place-of-numbers/mig.xml").gpus.first)
+        #expect(gpu.fault == nil && gpu.utilization == nil && gpu.memoryTotal == nil && gpu.memoryUsed == nil)
+        #expect(gpu.isMIG && gpu.power == 67 && gpu.temperature == 33 && gpu.migDevices.map(\.memoryTotal) == [20096])
+    }
+}
+
+private enum FieldDocuments {
+    static let directory = RealOutputs.directory.deletingLastPathComponent().appendingPathComponent("field")
+
+    static var areThere: Bool { FileManager.default.fileExists(atPath: directory.path) }
+
+    static func sample(_ path: String) throws -> GPUSample {
+        try GPUDocument.parse(Array(try Data(contentsOf: directory.appendingPathComponent(path))))
     }
 }

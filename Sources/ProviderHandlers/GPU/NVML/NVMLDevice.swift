@@ -29,10 +29,7 @@ import CNVML
 
     /// Percent of the time, in the last sixth of a second to second, in which something ran on the GPU.
     func utilization() throws(NVMLFailure) -> Int {
-        let get = unsafe try library.function("nvmlDeviceGetUtilizationRates", NVMLGetUtilization.self)
-        var rates = NVMLUtilization()
-        try library.check(unsafe get(handle, &rates))
-        return Int(rates.gpu)
+        Int(unsafe try library.utilization(of: handle).gpu)
     }
 
     func memory() throws(NVMLFailure) -> Memory {

@@ -27,17 +27,32 @@ struct NVMLMissing: Error {
     static let name = "libnvidia-ml.so.1"
 
     private let handle: UnsafeMutableRawPointer
+    /// nvmlDeviceGetUtilizationRates, called 20 times a second: dlsym would cost more than the call.
+    private let getUtilization: NVMLGetUtilization?
 
     init() throws(NVMLMissing) {
         var reasons: [String] = []
         for path in [Self.name, "\(NVIDIADriver.wslDirectory)/\(Self.name)"] {
             if let handle = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL) {
                 unsafe self.handle = unsafe handle
+                unsafe getUtilization = unsafe dlsym(handle, "nvmlDeviceGetUtilizationRates").map {
+                    unsafe unsafeBitCast($0, to: NVMLGetUtilization.self)
+                }
                 return
             }
             reasons.append(unsafe dlerror().map { unsafe String(cString: $0) } ?? "\(path): cannot be loaded")
         }
         throw NVMLMissing(reason: reasons.joined(separator: "; "))
+    }
+
+    /// nvmlDeviceGetUtilizationRates of a device.
+    func utilization(of device: NVMLHandle) throws(NVMLFailure) -> NVMLUtilization {
+        guard let getUtilization = unsafe getUtilization else {
+            throw NVMLFailure(code: NVMLFailure.functionNotFound, words: "nvmlDeviceGetUtilizationRates is missing")
+        }
+        var rates = NVMLUtilization()
+        try check(unsafe getUtilization(device, &rates))
+        return rates
     }
 
     /// nvmlInit_v2: succeeds even when some GPUs are in trouble.

@@ -84,8 +84,8 @@ extension GPUSample {
 extension GPU {
     /// As `GPUValue` and `LoadReading` do it with what nvidia-smi prints.
     fileprivate mutating func dropImpossible() {
-        fault = fault.map { LoadReading.words($0) }
         if let utilization { take(LoadReading(utilization), from: "utilization") }
+        fault = fault.map(LoadReading.printable)
         (memoryTotal, memoryUsed, memoryFree) = (size(memoryTotal), size(memoryUsed), size(memoryFree))
         for index in migDevices.indices {
             migDevices[index].memoryTotal = size(migDevices[index].memoryTotal)

@@ -1,22 +1,17 @@
 import Foundation
-import TestSupport
-
-@testable import ProviderHandlers
 
 /// A sysfs with GPUs in a directory of its own.
-final class FakeSysfs: Sendable {
-    let directory: TemporaryDirectory
+public final class FakeSysfs: Sendable {
+    public let directory: TemporaryDirectory
 
-    init() throws {
+    public init() throws {
         directory = try TemporaryDirectory()
         try FileManager.default.createDirectory(
             atPath: directory.path + "/class/drm", withIntermediateDirectories: true)
     }
 
-    var reader: AMDGPU { AMDGPU(root: directory.path) }
-
     /// Adds a card with these files, by their paths within its device.
-    func add(_ name: String, driver: String = "amdgpu", _ files: [String: String] = [:]) throws {
+    public func add(_ name: String, driver: String = "amdgpu", _ files: [String: String] = [:]) throws {
         let device = path(name)
         try FileManager.default.createDirectory(atPath: device, withIntermediateDirectories: true)
         try FileManager.default.createSymbolicLink(
@@ -24,21 +19,26 @@ final class FakeSysfs: Sendable {
         for (file, contents) in files { try write(contents, name, file) }
     }
 
-    func write(_ contents: String, _ name: String, _ file: String) throws {
+    public func write(_ contents: String, _ name: String, _ file: String) throws {
         let path = path(name) + "/" + file
         try FileManager.default.createDirectory(
             atPath: URL(fileURLWithPath: path).deletingLastPathComponent().path, withIntermediateDirectories: true)
         try Data(contents.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 
-    func remove(_ name: String) throws {
+    /// Lets each read of a file fail as the kernel would; nil for a read that succeeds. For Tests/Fakes/amdgpu.c.
+    public func fail(_ code: CInt?, _ name: String, _ file: String) throws {
+        try write(code.map { "\($0)\n" } ?? "", name, file + ".errno")
+    }
+
+    public func remove(_ name: String) throws {
         try FileManager.default.removeItem(atPath: directory.path + "/class/drm/" + name)
     }
 
     private func path(_ name: String) -> String { directory.path + "/class/drm/\(name)/device" }
 
     /// A card that tells everything.
-    static let full = [
+    public static let full = [
         "gpu_busy_percent": "37\n", "mem_info_vram_total": "25753026560\n", "mem_info_vram_used": "1073741824\n",
         "product_name": "AMD Example 7900\n", "unique_id": "1a2b3c4d5e6f7081\n", "device": "0x744c\n",
         "hwmon/hwmon3/temp1_input": "54000\n", "hwmon/hwmon3/power1_average": "26840000\n",
