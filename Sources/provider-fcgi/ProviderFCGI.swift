@@ -31,7 +31,7 @@ struct ProviderFCGI: ParsableCommand {
             valueName: "path"))
     var nginxUpstream: String?
 
-    /// The worker starts itself so: see `NVMLProbe`. The value is the time between two samples in milliseconds.
+    /// The worker starts itself so: see `NVMLProbe`. The value is the time between two reads in milliseconds.
     @Option(name: .long, help: ArgumentHelp(visibility: .hidden))
     var nvmlProbe: Int?
 

@@ -115,7 +115,7 @@ public struct Configuration: Sendable, Equatable {
         public var sampleInterval = Duration.seconds(1)
         /// A newest sample older than this makes the state unknown.
         public var maxSampleAge = Duration.seconds(10)
-        /// Completions that one sample lets in; 0 is no limit.
+        /// Completions that one sample lets in; 0 is no limit. See `Admission.Sample` for what a sample is.
         public var admitPerSample = 0
 
         /// However long a run of nvidia-smi takes, the next begins after this much, unless `sampleInterval` is longer.

@@ -8,7 +8,7 @@ import Synchronization
 public final class NVMLFeed: Sendable {
     /// Times; shorter ones let a test be quick.
     struct Timing: Sendable {
-        /// Between two samples: a quarter of what the driver takes to renew its counters, so that a renewal is seen soon.
+        /// Between two reads: a quarter of what the driver takes to renew its counters, so that a renewal is seen soon.
         var interval = Duration.milliseconds(50)
         /// How long the child may take to its first word: without nvidia-persistenced, initializing NVML wakes every GPU.
         var startLimit = Duration.seconds(30)

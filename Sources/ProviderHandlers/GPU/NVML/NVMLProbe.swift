@@ -13,7 +13,7 @@ public enum NVMLProbe {
     /// After so long without a word the child says that it is alive: no sooner than the driver renews its counters.
     private static let heartbeat = NVMLState.renewal
 
-    /// - Parameter interval: between two samples, in milliseconds.
+    /// - Parameter interval: between two reads, in milliseconds.
     /// - Returns: the exit status, when NVML has to be initialized anew or is not there.
     public static func run(interval: Int) -> CInt {
         // A crash is expected of some drivers: each is reported, but need not fill a disk.
