@@ -39,7 +39,7 @@ final class PipelineFixture: Sendable {
         let verdict = SharedValue(gpu ?? BusyRule.verdict(status, configuration.gpu))
         let admission = Admission(
             limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample
-        ) { (verdict.value, sample) }
+        ) { (verdict.value, sample.map { .init(number: $0) }) }
         let http = HTTPClient(proxied: false)
         pipeline = Pipeline(
             maxBodyBytes: configuration.server.maxBodyBytes,
