@@ -102,7 +102,8 @@ struct SamplerState {
     /// The sample that the status is of, for `Admission`.
     func sample(at now: ContinuousClock.Instant) -> Admission.Sample {
         // NVML's renewals show what came before them; of nvidia-smi each run is a look of its own.
-        let word = nvml.fresh(at: now) == nil || source == .nvidiaSMI ? nil : nvml.last?.time
+        let isOfNVML = nvml.fresh(at: now) != nil || !isNvidiaSMINewer
+        let word = isOfNVML ? nvml.last?.time : nil
         return Admission.Sample(number: samples, shows: word.map { $0 - NVMLState.renewal })
     }
 
@@ -119,10 +120,7 @@ struct SamplerState {
             if !isAlone && nvidiaSMI.absence == nil && !nvidiaSMI.isOpen { return nvidiaSMI.status(at: now) }
             return .unknown(reason: "NVML has not answered yet", last: nil)
         }
-        // Only what nvidia-smi has looked at since tells more than NVML has.
-        let since = nvml.verdict?.time ?? nvml.last?.time
-        let isNewer = nvidiaSMI.asOf.map { asOf in since.map { asOf > $0 } ?? true } ?? false
-        if !isAlone && isNewer && nvidiaSMI.absence == nil {
+        if isNvidiaSMINewer {
             let status = nvidiaSMI.status(at: now)
             guard case .known = status, let verdict = nvml.verdict, let seen = nvidiaSMI.last?.judged.all else {
                 return status
@@ -135,6 +133,12 @@ struct SamplerState {
         let reasons = [nvml.verdict?.reason, nvml.failure?.reason].compactMap(\.self)
         let reason = reasons.isEmpty ? "NVML is silent" : reasons.joined(separator: "; ")
         return .unknown(reason: reason, last: last?.judged.selected ?? nvidiaSMI.last?.judged.selected)
+    }
+
+    /// Whether nvidia-smi has looked at the GPUs since NVML's last word: only then does it tell more than NVML has.
+    private var isNvidiaSMINewer: Bool {
+        guard source != .nvml, nvidiaSMI.absence == nil, let asOf = nvidiaSMI.asOf else { return false }
+        return nvml.last.map { asOf > $0.time } ?? true
     }
 
     private mutating func announce(at now: ContinuousClock.Instant) -> Announcement? {

@@ -248,6 +248,20 @@ struct SourceChoiceTests {
         #expect(state.sample(at: start + .seconds(4)) == Admission.Sample(number: 4))
     }
 
+    @Test("a sample that grows old is no new one: NVML may hang")
+    func hangingShowsNothing() {
+        var state = state()
+        _ = state.take(.sample(fast), at: start)
+        let shows = start - .milliseconds(200)
+        for age in [Duration.zero, .seconds(1), .seconds(3), .seconds(9)] {
+            #expect(state.sample(at: start + age) == Admission.Sample(number: 1, shows: shows))
+        }
+        _ = state.take(.failure("NVML crashed"), at: start + .seconds(3))
+        #expect(state.sample(at: start + .seconds(4)) == Admission.Sample(number: 1, shows: shows))
+        run(&state, .success(slow), at: start + .seconds(5))
+        #expect(state.sample(at: start + .seconds(5)) == Admission.Sample(number: 2))
+    }
+
     // MARK: Only signs of life
 
     @Test("a sign of life keeps the sample young, and only as long as it comes")
