@@ -135,7 +135,8 @@ import Testing
     private func deployment(
         _ machine: AMDMachine, engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
     ) async throws -> Deployment {
-        try await Deployment(nvml: try FakeNVML(nil), workerCommand: machine.command, engine: engine)
+        try await Deployment(
+            settings: ["PROVIDER_GPU_SOURCE": "amdgpu"], workerCommand: machine.command, engine: engine)
     }
 
     @Test(.enabled(if: AMDMachine.isPossible), arguments: [1, 2])

@@ -98,7 +98,8 @@ extension Fault {
             let machine = try await AMDMachine()
             let rig = try await FaultRig { central, engine in
                 try await Deployment(
-                    nvml: try FakeNVML(nil), workerCommand: machine.command, central: central, engine: engine)
+                    settings: ["PROVIDER_GPU_SOURCE": "amdgpu"], workerCommand: machine.command, central: central,
+                    engine: engine)
             }
             return try await rig.outcome {
                 let outcome = try refused(rig, "with the next sample") { try machine.fail(EPERM, card: 0) }

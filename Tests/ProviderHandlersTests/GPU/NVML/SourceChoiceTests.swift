@@ -408,7 +408,7 @@ struct SourceChoiceTests {
     func notSelected() {
         var configuration = Configuration.GPU()
         configuration.devices = ["GPU-a"]
-        var state = SamplerState(configuration, isPath: false)
+        var state = SamplerState(configuration)
         _ = state.take(.sample(two(.nvml, [0, nil], fault: "GPU is lost")), at: start)
         #expect(!isUnknown(state, at: start))
         run(&state, .success(two(.nvidiaSMI, [0, 0], fault: "gpu_recovery_action: Reset")), at: start)
