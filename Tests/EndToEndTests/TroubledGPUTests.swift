@@ -136,7 +136,7 @@ import Testing
         _ machine: AMDMachine, engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
     ) async throws -> Deployment {
         try await Deployment(
-            settings: ["PROVIDER_GPU_SOURCE": "amdgpu"], workerCommand: machine.command, engine: engine)
+            settings: AMDMachine.settings, workerCommand: machine.command, engine: engine)
     }
 
     @Test(.enabled(if: AMDMachine.isPossible), arguments: [1, 2])

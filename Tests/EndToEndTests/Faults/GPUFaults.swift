@@ -98,7 +98,7 @@ extension Fault {
             let machine = try await AMDMachine()
             let rig = try await FaultRig { central, engine in
                 try await Deployment(
-                    settings: ["PROVIDER_GPU_SOURCE": "amdgpu"], workerCommand: machine.command, central: central,
+                    settings: AMDMachine.settings, workerCommand: machine.command, central: central,
                     engine: engine)
             }
             return try await rig.outcome {

@@ -18,6 +18,11 @@ struct AMDMachine: Sendable {
         }
     }
 
+    /// For the worker of a deployment.
+    static let settings: [String: String?] = [
+        "PROVIDER_GPU_SOURCE": "amdgpu", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
+    ]
+
     /// To be put in front of the worker's command.
     var command: [String] { ["env", "LD_PRELOAD=\(library.path)", "SYSFS_ROOT=\(sysfs.directory.path)"] }
 
