@@ -76,24 +76,26 @@ public final class FakeOllama: Sendable {
 
     private struct Asked: Decodable {
         struct Message: Decodable { let content: String }
-        struct Options: Decodable { let include_usage: Bool? }
+        struct Options: Decodable { let includeUsage: Bool? }
 
         let model: String
         let messages: [Message]?
         let prompt: String?
         let stream: Bool?
-        let stream_options: Options?
+        let streamOptions: Options?
 
         var words: String { messages?.last?.content ?? prompt ?? "" }
     }
 
     private func complete(_ request: ScriptedRequest, isChat: Bool) throws {
         let body = try request.body.all()
-        var asked = try? JSONDecoder().decode(Asked.self, from: Data(body))
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        var asked = try? decoder.decode(Asked.self, from: Data(body))
         switch request.head["Content-Encoding"] {
         case nil: break
         // Nothing here unpacks it: any such body asks for the first model.
-        case "zstd": asked = Asked(model: models[0], messages: nil, prompt: nil, stream: nil, stream_options: nil)
+        case "zstd": asked = Asked(model: models[0], messages: nil, prompt: nil, stream: nil, streamOptions: nil)
         // Taken for JSON, which it is not.
         default: asked = nil
         }
@@ -110,7 +112,7 @@ public final class FakeOllama: Sendable {
             return try refuse(request, 500, "api_error", "llama runner process no longer running: -1")
         }
         let completion = FakeOllamaCompletion(
-            model: asked.model, isChat: isChat, hasUsage: asked.stream_options?.include_usage ?? false)
+            model: asked.model, isChat: isChat, hasUsage: asked.streamOptions?.includeUsage ?? false)
         guard asked.stream ?? false else {
             if asked.words == Prompt.goOn { return try waitForHangUp(request) }
             return try answer(request, 200, completion.whole)
