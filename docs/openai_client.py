@@ -47,7 +47,7 @@ def main():
     try:
         complete(*sys.argv[1:], show=lambda text: print(text, end="", flush=True))
     except openai.InternalServerError as error:
-        # Nothing has been generated. The code says why: gpu_busy, too_many_requests_in_flight, ...
+        # No token has been sent. The code says why: gpu_busy, too_many_requests_in_flight, ...
         if error.status_code == 503:
             print(f"try another provider: {error.code}", file=sys.stderr)
             return 75
