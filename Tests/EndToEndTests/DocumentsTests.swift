@@ -96,7 +96,7 @@ struct DocumentsTests {
     }
 
     @Test func nginxAcceptsTheReverseProxy() async throws {
-        let locations = try Self.block(after: "has to pass the requests to port 8080. In nginx:", in: "docs/OPERATIONS.md")
+        let locations = try Self.block(after: "requests to port 8080. In nginx:", in: "docs/OPERATIONS.md")
         #expect(locations.contains("proxy_pass http://127.0.0.1:8080;"))
         let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
         try prefix.write(
@@ -128,7 +128,7 @@ struct DocumentsTests {
         #expect(answer.status == 200, "\(answer.body)")
     }
 
-    /// Each key of a report has a row, and each code of a 503 is one that the README explains.
+    /// Each key of a report has a row of the table.
     @Test func everyKeyOfTheReportIsExplained() throws {
         let text = try Repository.read("docs/CENTRAL.md")
         let request = try Self.block(after: "`GET /health` returns the same object.", in: "docs/CENTRAL.md")
@@ -138,5 +138,31 @@ struct DocumentsTests {
         for match in request.matches(of: /"([a-z_]+)":/) where !others.contains(match.1) {
             #expect(table.contains(match.1), "\(match.1)")
         }
+    }
+
+    /// A link to a section leads to a heading, by the name that GitHub gives it.
+    @Test func everyLinkToASectionLeads() throws {
+        let documents =
+            ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+            + (try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/docs").map { "docs/" + $0 })
+            .filter { $0.hasSuffix(".md") }
+        var count = 0
+        for document in documents {
+            let base = document.hasPrefix("docs/") ? "/docs/" : "/"
+            for match in try Repository.read(document).matches(of: /\]\(([^)#:]*)#([^)]+)\)/) {
+                let target =
+                    match.1.isEmpty
+                    ? document : String(URL(fileURLWithPath: base + match.1).standardized.path.dropFirst())
+                let headings = try Repository.read(target).split(separator: "\n").filter { $0.hasPrefix("#") }
+                #expect(headings.map(Self.anchor).contains(String(match.2)), "\(document): \(match.0)")
+                count += 1
+            }
+        }
+        #expect(count > 10)
+    }
+
+    private static func anchor(_ heading: Substring) -> String {
+        let title = heading.drop { $0 == "#" }.trimmingCharacters(in: .whitespaces).lowercased()
+        return title.replacing(" ", with: "-").filter { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" }
     }
 }
