@@ -154,11 +154,18 @@ public final class NginxServer: Sendable {
     }
 
     /// Has it read its configuration again: new processes take over, the old ones finish their requests. Blocks until
-    /// there is a new one.
+    /// there is a new one, and the old ones accept nothing more.
     public func reload() throws {
         guard let process = process.withLock({ $0 }) else { return }
         let before = Set(Vitals.children(of: process.pid))
         process.send(signal: SIGHUP)
         try waitUntil("nginx has been reloaded") { !before.isSuperset(of: Vitals.children(of: process.pid)) }
+        // Its title says so (ngx_worker_process_cycle); of a process that has ended there is none.
+        try waitUntil("the old processes accept no more") {
+            before.allSatisfy { pid in
+                let title = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+                return title.isEmpty || String(decoding: title, as: UTF8.self).contains("shutting down")
+            }
+        }
     }
 }

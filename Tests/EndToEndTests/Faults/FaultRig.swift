@@ -161,7 +161,7 @@ final class FaultRig: Sendable {
         let base = try await rest()
         for _ in 0..<rounds {
             let next = try await fault()
-            #expect(next == outcome)
+            #expect(next == outcome, "nginx said:\n\(deployment.nginx.errorLog.suffix(2000))")
             try await serve()
         }
         try await expectNothing(beyond: base)
