@@ -11,6 +11,12 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// A warning of the linker is an error as well. LLVM's linker, which Swift brings along, links a release: gold warns of mktemp,
+// which an object file of FoundationEssentials names and no code of ours reaches.
+let strictLinker: [LinkerSetting] = [
+    .unsafeFlags(["-use-ld=lld", "-Xlinker", "--fatal-warnings"], .when(configuration: .release))
+]
+
 // Targets that call C: each use of an unsafe construct has to be marked `unsafe`.
 let strictMemory = strict + [.strictMemorySafety()]
 
@@ -55,7 +61,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strictMemory
+            swiftSettings: strictMemory,
+            linkerSettings: strictLinker
         ),
         .executableTarget(
             name: "provider-reporter",
@@ -64,7 +71,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict
+            swiftSettings: strict,
+            linkerSettings: strictLinker
         ),
         .executableTarget(
             name: "provider-sandbox",
@@ -73,7 +81,8 @@ let package = Package(
                 .product(name: "FlyingFox", package: "FlyingFox"),
                 .product(name: "FlyingSocks", package: "FlyingFox"),
             ],
-            swiftSettings: strict
+            swiftSettings: strict,
+            linkerSettings: strictLinker
         ),
         .target(name: "FakeNVML", path: "Tests/FakeNVML"),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),

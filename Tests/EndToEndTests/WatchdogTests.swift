@@ -20,7 +20,8 @@ import Testing
                 "NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "\(milliseconds * 1000)",
             ]
             worker = try ChildProcess(
-                try BuiltProduct.path("provider-fcgi"), environment: environment.merging(settings) { $1 })
+                try BuiltProduct.path("provider-fcgi"), environment: environment.merging(settings) { $1 },
+                logsToJournal: true)
             try await worker.waitUntilReady()
         }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stops `make run` in a real terminal, in each of its phases, and looks for what is left.
 
-Usage: Tests/Terminal/make_run.py [PHASE…]
+Usage: Tests/Terminal/make_run.py [once] [PHASE…]
 
 The terminal is a pseudo-terminal with an interactive bash. `swift`, `pkg-config` and `apt-get` are programs of this test,
 so that a phase lasts until it is stopped; `make`, the scripts, nginx and the built programs are real. Build first.
@@ -209,7 +209,7 @@ PHASES = [
 
 
 @contextlib.contextmanager
-def make_run(phase, leads_session=False):
+def make_run(phase, leads_session=False, variables=()):
     """A terminal in which `make run` has come to a phase."""
     directory = tempfile.mkdtemp()
     stub(directory, "swift", SWIFT)
@@ -227,7 +227,7 @@ def make_run(phase, leads_session=False):
     engine = phase.engine() if phase.engine else None
     # No engine of this machine's takes part.
     environment["PROVIDER_OLLAMA_URL"] = engine.url if engine else "http://127.0.0.1:%d" % free_port()
-    command = ["make", "run", f"PORT={port}"]
+    command = ["make", "run", f"PORT={port}", *variables]
     terminal = Terminal(command if leads_session else ["bash", "--norc", "-i"], environment)
     try:
         if not leads_session:
@@ -332,6 +332,20 @@ def close_terminal_of_make(phase):
         return time.monotonic() - start
 
 
+def once():
+    """`ONCE=1` ends by itself, and names no command that would ask a server that has stopped."""
+    with make_run(Phase("once"), variables=["ONCE=1"]) as terminal:
+        start = time.monotonic()
+        terminal.await_condition("the prompt", lambda: PROMPT in terminal.text)
+        for unwanted in ("curl ", "Ctrl-C"):
+            if unwanted in terminal.text:
+                raise Failure(f"{unwanted!r} in {terminal.text[-1500:]}")
+        if "report delivered" not in terminal.text:
+            raise Failure(f"no report in {terminal.text[-1500:]}")
+        nothing_left(terminal)
+        return time.monotonic() - start
+
+
 WAYS = [
     ("Ctrl-C", interrupt),
     ("Ctrl-C twice", interrupt_twice),
@@ -351,18 +365,22 @@ NOT_WHILE_INSTALLING = {"SIGHUP to make", "SIGINT to make alone", "SIGKILL to ma
 
 def main():
     failed = passed = 0
+    wanted = sys.argv[1:]
+    checks = [("ONCE=1", once)] if not wanted or "once" in wanted else []
     for phase in PHASES:
-        if sys.argv[1:] and phase.name not in sys.argv[1:]:
+        if wanted and phase.name not in wanted:
             continue
         for name, way in WAYS:
             if phase.name == "installing" and name in NOT_WHILE_INSTALLING:
                 continue
-            try:
-                print(f"ok      {name} while {phase.name}: {way(phase):.1f} s", flush=True)
-                passed += 1
-            except Failure as failure:
-                failed += 1
-                print(f"FAILED  {name} while {phase.name}: {failure}", flush=True)
+            checks.append((f"{name} while {phase.name}", lambda way=way, phase=phase: way(phase)))
+    for name, check in checks:
+        try:
+            print(f"ok      {name}: {check():.1f} s", flush=True)
+            passed += 1
+        except Failure as failure:
+            failed += 1
+            print(f"FAILED  {name}: {failure}", flush=True)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 

@@ -23,12 +23,17 @@ public final class ChildProcess: Sendable {
     ///   - standardInput: becomes descriptor 0, for example a listening socket; nil for /dev/null. No other
     ///     descriptor is passed on.
     ///   - workingDirectory: nil for ours.
+    ///   - logsToJournal: whether it takes standard error for a stream to journald, so that log lines have their priority.
     /// - Throws: `POSIXError` when it cannot be started.
     public init(
         _ executable: String, _ arguments: [String] = [], environment: [String: String]? = nil,
-        standardInput: CInt? = nil, workingDirectory: String? = nil
+        standardInput: CInt? = nil, workingDirectory: String? = nil, logsToJournal: Bool = false
     ) throws {
         directory = try TemporaryDirectory()
+        var environment = Sanitizer.variables.merging(environment ?? ProcessInfo.processInfo.environment) { $1 }
+        if logsToJournal {
+            environment["JOURNAL_STREAM"] = try Self.stream(try directory.write("", to: "stderr", mode: 0o600))
+        }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -56,7 +61,6 @@ public final class ChildProcess: Sendable {
         posix_spawnattr_setflags(
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
-        let environment = Sanitizer.variables.merging(environment ?? ProcessInfo.processInfo.environment) { $1 }
         var arguments = ([executable] + arguments).map { strdup($0) } + [nil]
         var variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for string in arguments + variables { free(string) } }
@@ -70,6 +74,13 @@ public final class ChildProcess: Sendable {
         // The group lives on, and keeps its number, while a program of it does.
         kill(-pid, SIGKILL)
         if exit.withLock({ $0 == nil }) { waitpid(pid, nil, 0) }
+    }
+
+    /// A file as systemd names a stream (systemd.exec(5), JOURNAL_STREAM).
+    private static func stream(_ path: String) throws -> String {
+        var information = stat()
+        guard stat(path, &information) == 0 else { throw POSIXError(.ENOENT) }
+        return "\(information.st_dev):\(information.st_ino)"
     }
 
     /// All it has written to standard output so far.

@@ -23,18 +23,18 @@ public final class LogSettings: Sendable {
     }
 }
 
-/// Writes log lines to standard error: for journald, as `<priority>message key=value …`, or as JSON.
+/// Writes log lines to standard error: as `message key=value …`, or as JSON.
 ///
-/// On a terminal the priority is left out.
+/// A line for journald begins with `<priority>` (sd-daemon(3)); nobody else reads that.
 public struct StandardErrorLog: LogHandler {
     public var metadata: Logger.Metadata = [:]
     private let settings: LogSettings
     private var ownLevel: Logger.Level?
-    private let isTerminal: Bool
+    private let isJournal: Bool
 
     public init(_ settings: LogSettings) {
         self.settings = settings
-        isTerminal = isatty(STDERR_FILENO) == 1
+        isJournal = Journal.receives(STDERR_FILENO, environment: Program.environment)
     }
 
     /// The settings' level, unless this logger was given one of its own.
@@ -55,7 +55,7 @@ public struct StandardErrorLog: LogHandler {
             fields: metadata.isEmpty ? own : metadata.merging(own) { _, new in new })
         let text =
             switch settings.format {
-            case .text: line.text(hasPriority: !isTerminal)
+            case .text: line.text(hasPriority: isJournal)
             case .json: line.json(at: LogTime())
             }
         Program.writeToStandardError(text + "\n")

@@ -81,7 +81,8 @@ final class Deployment: Sendable {
         let variables = environment
         launch = {
             try ChildProcess(
-                command[0], Array(command.dropFirst()), environment: variables, standardInput: inherited?.descriptor)
+                command[0], Array(command.dropFirst()), environment: variables, standardInput: inherited?.descriptor,
+                logsToJournal: true)
         }
         process = Mutex(try launch())
         try await worker.waitUntilReady()

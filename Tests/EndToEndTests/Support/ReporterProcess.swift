@@ -15,11 +15,13 @@ extension Deployment {
         var environment = environment(engine: engine, central: central ?? engine, gpu: nil, path: settings["PATH"])
             .merging(settings) { $1 }
         let program = try BuiltProduct.path("provider-reporter")
-        guard !command.isEmpty else { return try ChildProcess(program, arguments, environment: environment) }
+        guard !command.isEmpty else {
+            return try ChildProcess(program, arguments, environment: environment, logsToJournal: true)
+        }
         // Only the reporter's own PATH is without programs.
         let path = "PATH=" + (environment["PATH"] ?? "")
         environment["PATH"] = ProcessInfo.processInfo.environment["PATH"]
         let line = command + ["env", path, program] + arguments
-        return try ChildProcess(line[0], Array(line.dropFirst()), environment: environment)
+        return try ChildProcess(line[0], Array(line.dropFirst()), environment: environment, logsToJournal: true)
     }
 }
