@@ -56,13 +56,15 @@ CMD ["provider-fcgi"]
 
 FROM ${NGINX_IMAGE} AS nginx
 COPY containers/nginx.conf /etc/nginx/nginx.conf
-COPY nginx/provider-locations.conf /etc/nginx/snippets/provider-locations.conf
+COPY nginx/provider-http.conf /etc/nginx/conf.d/00-provider-http.conf
+COPY nginx/provider-locations.conf nginx/provider-worker.conf nginx/provider-headers.conf nginx/provider-limits.conf \
+    nginx/provider-tunnel.conf nginx/provider-errors.conf nginx/provider-log.conf /etc/nginx/snippets/
 COPY nginx/provider.conf /etc/nginx/provider/provider.conf
 # A container's loopback is its own, and its logs go to its standard output.
-RUN sed -i -e 's|listen 127.0.0.1:8080;|listen 8080;|' -e 's|/var/log/nginx/provider.access.log|/dev/stdout|' \
-        /etc/nginx/provider/provider.conf \
+RUN sed -i 's|listen 127.0.0.1:8080;|listen 8080;|' /etc/nginx/provider/provider.conf \
+    && sed -i 's|/var/log/nginx/provider.access.log|/dev/stdout|' /etc/nginx/snippets/provider-log.conf \
     && grep -q 'listen 8080;' /etc/nginx/provider/provider.conf \
-    && grep -q 'access_log /dev/stdout' /etc/nginx/provider/provider.conf
+    && grep -q 'access_log /dev/stdout' /etc/nginx/snippets/provider-log.conf
 ARG NGINX_UID=101
 ARG GID=101
 USER ${NGINX_UID}:${GID}

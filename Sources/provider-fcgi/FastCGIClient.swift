@@ -108,6 +108,8 @@ import ProviderHandlers
     func send(_ head: HTTPResponseHead) throws(ClientGone) {
         var text = "Status: \(head.status) \(Self.reason(head.status))\r\n"
         for header in head.headers { text += "\(header.name): \(header.value)\r\n" }
+        // From here rather than by nginx's add_header, which would take away all that the operator's server adds.
+        if isFieldValue(request.id) { text += "X-Request-Id: \(request.id)\r\n" }
         text += "\r\n"
         let bytes = text.latin1
         try unsafe send(bytes.span.bytes)
@@ -184,6 +186,11 @@ extension FastCGIClient {
         let id = parameter("REQUEST_ID")
         guard id.isEmpty else { return id }
         return String(UInt64.random(in: .min ... .max), radix: 16)
+    }
+
+    /// Whether a text fits in a header: visible ASCII alone.
+    private func isFieldValue(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { 0x21...0x7E ~= $0 }
     }
 
     /// nginx sends what follows the status on to the client, which expects a phrase there (RFC 9110, 15).

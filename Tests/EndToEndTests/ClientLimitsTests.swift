@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// The limits for each client in nginx/provider.conf.
+/// The limits for each client in nginx/provider-limits.conf.
 @Suite struct ClientLimitsTests {
     /// The shipped rate would hand out new requests while a test counts; this one hands out one a minute.
     private static let slowly = [("rate=100r/s", "rate=1r/m")]
@@ -77,7 +77,7 @@ import Testing
         let deployment = try await Deployment(
             limitsClients: true,
             nginxReplacements: [
-                ("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 3;")
+                ("limit_conn provider_connections 256;", "limit_conn provider_connections 3;")
             ],
             engine: { request in try request.stream(["a"], pausingAt: finish) })
         try await onThread {
@@ -99,7 +99,7 @@ import Testing
         let deployment = try await Deployment(
             limitsClients: true,
             nginxReplacements: [
-                ("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 2;")
+                ("limit_conn provider_connections 256;", "limit_conn provider_connections 2;")
             ],
             engine: { request in try request.stream(["a"], pausingAt: finish) })
         try await onThread {
@@ -146,7 +146,7 @@ import Testing
         let deployment = try await Deployment(
             forward: "nginx", limitsClients: true,
             nginxReplacements: [
-                ("limit_conn provider_client_connections 256;", "limit_conn provider_client_connections 40;")
+                ("limit_conn provider_connections 256;", "limit_conn provider_connections 40;")
             ],
             engine: { request in try request.stream(["a"], pausingAt: finish) })
         try await onThread {

@@ -95,7 +95,7 @@ import Testing
     func aChunkedUpload(buffering: String, size: Int) async throws {
         let seen = Seen()
         let deployment = try await Deployment(
-            nginxDirectives: { Self.location(buffering: buffering, socket: $0) },
+            nginxReplacements: Self.withoutOurs, nginxDirectives: { Self.location(buffering: buffering, socket: $0) },
             engine: { request in
                 seen.text = "\(try request.body.count())"
                 try request.answer(200, "{}")
@@ -115,7 +115,8 @@ import Testing
     }
 
     @Test func anEmptyChunkedUpload() async throws {
-        let deployment = try await Deployment(nginxDirectives: { Self.location(buffering: "off", socket: $0) })
+        let deployment = try await Deployment(
+            nginxReplacements: Self.withoutOurs, nginxDirectives: { Self.location(buffering: "off", socket: $0) })
         try await onThread {
             let probe = try HTTPProbe(
                 port: deployment.nginx.port, "POST", "/v1/completions", headers: ["Transfer-Encoding: chunked"])
@@ -125,6 +126,9 @@ import Testing
             #expect(String(decoding: try response.body.all(), as: UTF8.self).contains(#""code":"empty_body""#))
         }
     }
+
+    /// nginx takes one exact location of a path.
+    private static let withoutOurs = [("location = /v1/completions { include snippets/provider-worker.conf; }", "")]
 
     /// A site of somebody else's, with Debian's fastcgi_params.
     private static func location(buffering: String, socket: String) -> String {

@@ -187,7 +187,7 @@ struct PackageTests {
         let fleet = try #require(
             try Repository.read("nginx/fleet.conf").firstMatch(of: /client_max_body_size ([1-9]\w*);/))
         let machine = try #require(
-            try Repository.read("nginx/provider-locations.conf").firstMatch(of: /client_max_body_size ([1-9]\w*);/))
+            try Repository.read("nginx/provider-worker.conf").firstMatch(of: /client_max_body_size ([1-9]\w*);/))
         #expect(fleet.1 == machine.1)
     }
 }

@@ -13,9 +13,9 @@ import Testing
         for expected in [
             "client_header_timeout 15s;", "client_body_timeout 60s;", "send_timeout 60s;", "keepalive_timeout 75s;",
             "reset_timedout_connection on;", "client_max_body_size 32m;", "fastcgi_request_buffering on;",
-            "limit_conn provider_client_connections 256;", "limit_req zone=provider_client_requests burst=200 nodelay;",
-            "limit_req_zone $binary_remote_addr zone=provider_client_requests:10m rate=100r/s;",
-            "limit_conn_zone $binary_remote_addr zone=provider_client_connections:1m;",
+            "limit_conn provider_connections 256;", "limit_req zone=provider_requests burst=200 nodelay;",
+            "limit_req_zone $provider_client_limited zone=provider_requests:10m rate=100r/s;",
+            "limit_conn_zone $provider_client_limited zone=provider_connections:1m;",
         ] {
             #expect(directives.contains(expected), "\(expected)")
         }

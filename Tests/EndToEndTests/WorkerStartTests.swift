@@ -144,8 +144,9 @@ import Testing
         let nginx = try await NginxServer(
             workerSocket: "/nonexistent",
             extraServerDirectives:
-                "location /v1/ { fastcgi_pass 127.0.0.1:\(port); include /etc/nginx/fastcgi_params; }"
-                .replacingOccurrences(of: "location /v1/", with: "location ^~ /v1/"))
+                "location = /v1/completions { fastcgi_pass 127.0.0.1:\(port); include /etc/nginx/fastcgi_params; }",
+            // nginx takes one exact location of a path.
+            replacing: [("location = /v1/completions { include snippets/provider-worker.conf; }", "")])
         try await onThread {
             let probe = try HTTPProbe(port: nginx.port, "POST", "/v1/completions", body: "{}")
             try waitUntil("the engine is asked") { !engine.requests.isEmpty }

@@ -8,13 +8,15 @@ public struct CurlAnswer: Sendable {
     public let body: String
 
     /// The value of a header; nil when absent.
-    public func header(_ name: String) -> String? {
-        for line in head.split(whereSeparator: \.isNewline) {
+    public func header(_ name: String) -> String? { headers(name).first }
+
+    /// The values of all headers of a name, in their order.
+    public func headers(_ name: String) -> [String] {
+        head.split(whereSeparator: \.isNewline).compactMap { line in
             let parts = line.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2, parts[0].lowercased() == name.lowercased() else { continue }
+            guard parts.count == 2, parts[0].lowercased() == name.lowercased() else { return nil }
             return parts[1].trimmingCharacters(in: .whitespaces)
         }
-        return nil
     }
 
     /// The body as JSON; nil when it is none.

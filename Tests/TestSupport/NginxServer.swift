@@ -90,14 +90,14 @@ public final class NginxServer: Sendable {
     }
 
     private static let clientLimits = [
-        "limit_req zone=provider_client_requests burst=200 nodelay;", "limit_conn provider_client_connections 256;",
+        "limit_req zone=provider_requests burst=200 nodelay;", "limit_conn provider_connections 256;",
     ]
 
     private static func replace(_ shipped: String, by other: String, in prefix: TemporaryDirectory) throws {
         var isFound = false
-        for name in [
-            "sites-enabled/provider.conf", "snippets/provider-locations.conf", "snippets/provider-handoff.conf",
-        ] {
+        for name in ["sites-enabled/provider.conf", "conf.d/00-provider-http.conf"]
+            + ["worker", "limits", "tunnel", "locations", "handoff"].map({ "snippets/provider-\($0).conf" })
+        {
             guard let text = try? String(contentsOfFile: prefix.path + "/" + name, encoding: .utf8),
                 text.contains(shipped)
             else { continue }
@@ -135,7 +135,8 @@ public final class NginxServer: Sendable {
     /// What it has written to its error log so far.
     public var errorLog: String { log("error.log") }
 
-    private func log(_ name: String) -> String {
+    /// What is in another of its logs, named by its place in the prefix.
+    public func log(_ name: String) -> String {
         String(decoding: FileManager.default.contents(atPath: directory.path + "/" + name) ?? Data(), as: UTF8.self)
     }
 

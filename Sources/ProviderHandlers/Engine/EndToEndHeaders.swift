@@ -1,10 +1,10 @@
 /// What the header of an engine's response means to us, and which of its fields go on to the client.
 enum EndToEndHeaders {
-    /// Fields that mean one connection only (RFC 9110, 7.6.1), the length, which is ours to say, and `Status`, by which
-    /// FastCGI names the status.
+    /// Fields that mean one connection only (RFC 9110, 7.6.1), the length and `X-Request-Id`, which are ours to say, and
+    /// `Status`, by which FastCGI names the status.
     private static let dropped: Set<String> = [
         "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "transfer-encoding",
-        "upgrade", "content-length", "status",
+        "upgrade", "content-length", "status", "x-request-id",
     ]
 
     static func filtered(_ head: HTTPResponseHead) -> HTTPResponseHead {
