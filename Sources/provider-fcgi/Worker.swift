@@ -30,6 +30,7 @@ struct Worker {
         self.source = source
         parts = Parts(configuration)
         for warning in loaded.warnings { parts.logger.warning("\(warning)") }
+        if configuration.provider.hmac == .optional { parts.logger.notice("\(NginxSites.openDoor)") }
         listener = try Listener(configuration.server)
         // One of our own the configuration has warned of.
         if listener.isInherited, let address = listener.remoteAddress {

@@ -21,6 +21,8 @@ struct WorkerConfigurationSource {
         case .unknown(let problem): loaded.warnings.append(problem)
         case .disagrees(let problem): throw ConfigurationError(description: problem)
         }
+        if let warning = NginxSites.warning(loaded.configuration) { loaded.warnings.append(warning) }
+        if let missingKey = loaded.missingKey { loaded.warnings.append("provider.api_key: \(missingKey)") }
         return loaded
     }
 }

@@ -49,7 +49,7 @@ struct ProviderReporter: ParsableCommand {
         let configuration = loaded.configuration
         let logger = Logger.standardError("provider-reporter", LogSettings(configuration.log))
         for warning in loaded.warnings { logger.warning("\(warning)") }
-        let reporter = Reporter(configuration, logger: logger)
+        let reporter = Reporter(loaded, logger: logger)
         if dryRun {
             let preview = reporter.preview()
             print(String(decoding: preview.report, as: UTF8.self))
@@ -58,12 +58,7 @@ struct ProviderReporter: ParsableCommand {
             }
             return
         }
-        guard !configuration.provider.apiKey.isEmpty else {
-            throw failure(
-                """
-                \(loaded.source): provider.api_key: missing; set it, or provider.api_key_file, or PROVIDER_API_KEY
-                """)
-        }
+        if let missingKey = loaded.missingKey { throw failure("\(loaded.source): provider.api_key: \(missingKey)") }
         guard let every else { throw ExitCode(reporter.run().rawValue) }
         StopSignals.end(reporter)
         let clock = ContinuousClock()

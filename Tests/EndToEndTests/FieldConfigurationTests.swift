@@ -5,7 +5,7 @@ import Testing
 /// Configurations that people have reported trouble with, as the built programs take them.
 @Suite struct FieldConfigurationTests {
     private func run(_ program: String, _ arguments: [String], _ environment: [String: String]) throws -> ChildProcess {
-        let environment = ["PATH": noPrograms].merging(environment) { $1 }
+        let environment = ["PATH": noPrograms, "PROVIDER_API_KEY": "key"].merging(environment) { $1 }
         return try ChildProcess(try BuiltProduct.path(program), arguments, environment: environment)
     }
 
@@ -50,7 +50,7 @@ import Testing
         try await worker.waitUntilReady()
         #expect(worker.standardError.contains(words))
         // Central is not asked without a key, and the warning comes before all else.
-        let reporter = try run("provider-reporter", [], environment)
+        let reporter = try run("provider-reporter", [], environment.merging(["PROVIDER_API_KEY": ""]) { $1 })
         try await reporter.waitForExit()
         #expect(reporter.standardError.contains(words))
     }

@@ -4,6 +4,14 @@ import Testing
 
 /// Validation by the central system, and what must never be seen of it.
 @Suite struct HMACEndToEndTests {
+    /// The default is no protection on a public port.
+    @Test(arguments: ["optional", "required"])
+    func theLogSaysWhoIsLetIn(policy: String) async throws {
+        let deployment = try await Deployment(settings: ["PROVIDER_HMAC": policy])
+        let words = "<5>provider.hmac is optional: anyone who can reach nginx can use the GPU without an HMAC"
+        #expect(deployment.worker.standardError.contains(words) == (policy == "optional"))
+    }
+
     @Test func eachVerdict() async throws {
         let deployment = try await Deployment(
             settings: ["PROVIDER_HMAC": "required"],

@@ -20,7 +20,7 @@ import Testing
         let environment = Deployment.environment(engine: engine, central: central, gpu: gpu)
         let process = try ChildProcess(
             try BuiltProduct.path("provider-reporter"), arguments,
-            environment: environment.merging(settings) { $1 })
+            environment: environment.merging(settings) { $1 }, logsToJournal: true)
         return Run(process: process, central: central, engine: engine, gpu: gpu)
     }
 
@@ -75,7 +75,11 @@ import Testing
     @Test func withoutAKey() async throws {
         let run = try start(settings: ["PROVIDER_API_KEY": ""]) { try $0.answer(200, "") }
         #expect(try await run.process.waitForExit() == .status(78))
-        #expect(run.process.standardError.contains("provider.api_key"))
+        let words = run.process.standardError
+        #expect(
+            words.contains("provider.api_key: no API key is set: write it into /etc/provider-client/api_key with "),
+            "\(words)")
+        #expect(words.contains("`install -m 600 /dev/stdin /etc/provider-client/api_key`"))
         #expect(run.central.requests.isEmpty)
     }
 
@@ -257,7 +261,8 @@ import Testing
             #"},"ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}"# + "\n"
         #expect(report.hasPrefix(start) && report.hasSuffix(end), "\(report)")
         #expect(run.central.requests.isEmpty)
-        #expect(run.process.standardError.contains("this report would not be sent: provider.api_key is missing\n"))
+        #expect(run.process.standardError.contains("this report would not be sent: no API key is set: "))
+        #expect(run.process.standardError.contains("/etc/provider-client/api_key"))
     }
 
     @Test func everySoOftenUntilSIGTERM() async throws {

@@ -9,7 +9,8 @@ import Testing
     ) throws -> ChildProcess {
         try ChildProcess(
             try BuiltProduct.path("provider-fcgi"), arguments,
-            environment: ["PATH": noPrograms].merging(environment) { $1 }, standardInput: standardInput)
+            environment: ["PATH": noPrograms, "PROVIDER_API_KEY": "key"].merging(environment) { $1 },
+            standardInput: standardInput, logsToJournal: true)
     }
 
     private static func overTCP(_ host: String, allowRemote: String? = nil) -> [String: String] {

@@ -7,14 +7,12 @@ public struct HMACValidator: Sendable {
     private static let maxLength = 512
 
     private let central: CentralClient
-    private let policy: Configuration.HMACPolicy
-    private let header: String
+    private let provider: Configuration.Provider
     private let logger: Logger
 
     public init(central: CentralClient, provider: Configuration.Provider, logger: Logger) {
         self.central = central
-        policy = provider.hmac
-        header = provider.hmacHeader
+        self.provider = provider
         self.logger = logger
     }
 
@@ -25,11 +23,11 @@ public struct HMACValidator: Sendable {
     func check(_ exchange: Exchange, _ cancellation: Cancellation) throws(Interrupted) {
         let hmac = exchange.request.hmac
         guard !hmac.isEmpty else {
-            if policy == .required { throw .refused(.missingHMAC(header: header)) }
+            if provider.hmac == .required { throw .refused(.missingHMAC(header: provider.hmacHeader)) }
             return
         }
         // Which of several counts is nobody's to guess: another server on the way may have judged another one.
-        guard !hmac.contains(", ") else { throw .refused(.repeatedHMAC(header: header)) }
+        guard !hmac.contains(", ") else { throw .refused(.repeatedHMAC(header: provider.hmacHeader)) }
         guard hmac.utf8.count <= Self.maxLength, hmac.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw .refused(.invalidHMAC)
         }
@@ -49,6 +47,7 @@ public struct HMACValidator: Sendable {
         case .valid: return
         case .invalid: throw .refused(.invalidHMAC)
         case .none(let cause): throw unavailable(cause, exchange)
+        case .keyRefused: throw unavailable(keyRefusal, exchange)
         }
     }
 
@@ -58,6 +57,8 @@ public struct HMACValidator: Sendable {
         case invalid
         /// No verdict, and why.
         case none(String)
+        /// No verdict: central does not take our own key.
+        case keyRefused
 
         init(_ response: HTTPResponse) {
             struct Answer: Decodable { let valid: Bool }
@@ -66,10 +67,16 @@ public struct HMACValidator: Sendable {
                 switch (answer?.valid, response.head.status) {
                 case (false, _): .invalid
                 case (true, 200): .valid
-                case (nil, 401): .none("central refuses our own key (401); check provider.api_key")
+                case (nil, 401): .keyRefused
                 case (_, let status): .none("central answered \(status) without a verdict")
                 }
         }
+    }
+
+    private var keyRefusal: String {
+        provider.apiKey.isEmpty
+            ? "central wants an API key (401): \(provider.keyAdvice)"
+            : "central refuses our own key (401); \(provider.keyAdvice)"
     }
 
     private func unavailable(_ cause: String, _ exchange: Exchange) -> Interrupted {

@@ -151,7 +151,7 @@ public struct Configuration: Sendable, Equatable {
 
     /// What a log line looks like.
     public enum LogFormat: String, Sendable, Equatable, CaseIterable {
-        /// The form that journald reads.
+        /// A line of text; with its priority where journald reads it.
         case text
         /// An object a line, for those who ship logs.
         case json

@@ -2,6 +2,7 @@
 struct ConfigurationLoader {
     var configuration = Configuration()
     var warnings: [String] = []
+    var missingKey: String?
     /// Where a key got its value, in the words of a message.
     private(set) var places: [String: String] = [:]
 

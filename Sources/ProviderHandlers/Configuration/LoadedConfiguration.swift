@@ -5,6 +5,8 @@ public struct LoadedConfiguration: Sendable {
     public let source: String
     /// What the operator should know, one line each; never the value of a secret.
     public var warnings: [String]
+    /// Why there is no API key, and what to do; nil where there is one.
+    public let missingKey: String?
 }
 
 /// Where a program's configuration comes from, to read it now and again.
@@ -28,23 +30,26 @@ extension Configuration {
     /// Where the configuration is when nobody says otherwise.
     public static let defaultPath = "/etc/provider-client/config.yaml"
 
+    /// The file from which the units make the credential `api_key`. By hand it is read where it may be.
+    public static let defaultKeyFile = "/etc/provider-client/api_key"
+
     /// Reads the configuration file, lets the environment override it, and validates the result.
     ///
     /// - Parameters:
     ///   - path: the file the command line names; without one `PROVIDER_CONFIG` in the environment names it, and
     ///     without that it is `defaultPath`, which alone may be missing.
     ///   - environment: `PROVIDER_…` variables override the file's keys; `CREDENTIALS_DIRECTORY` is where systemd
-    ///     puts the API key.
+    ///     puts the API key. Without that variable the key may come from `defaultKeyFile`.
     /// - Throws: `ConfigurationError` for the first problem.
     public static func load(
         path: String?, environment: [String: String]
     ) throws(ConfigurationError) -> LoadedConfiguration {
-        try load(path: path, environment: environment, defaultPath: defaultPath)
+        try load(path: path, environment: environment, defaultPath: defaultPath, defaultKeyFile: defaultKeyFile)
     }
 
-    /// `load(path:environment:)` with another default path, for tests.
+    /// `load(path:environment:)` with other default paths, for tests.
     static func load(
-        path: String?, environment: [String: String], defaultPath: String
+        path: String?, environment: [String: String], defaultPath: String, defaultKeyFile: String
     ) throws(ConfigurationError) -> LoadedConfiguration {
         try QuotedVariable.check(environment)
         let file = try ConfigurationFile(path: path, environment: environment, defaultPath: defaultPath)
@@ -53,9 +58,10 @@ extension Configuration {
         try loader.apply(environment)
         try loader.readKeyFile()
         try loader.readCredential(environment)
+        try loader.readDefaultKeyFile(defaultKeyFile, environment)
         try loader.checkTogether()
         return LoadedConfiguration(
             configuration: loader.configuration, source: file?.name ?? "defaults (no \(defaultPath))",
-            warnings: loader.warnings)
+            warnings: loader.warnings, missingKey: loader.missingKey)
     }
 }

@@ -24,6 +24,7 @@ public final class Reporter: Sendable {
     private static let deliveryReserve = Duration.seconds(4)
 
     private let configuration: Configuration
+    private let missingKey: String?
     private let collector: ReportCollector
     private let central: CentralClient
     private let logger: Logger
@@ -35,8 +36,10 @@ public final class Reporter: Sendable {
         var isStopped = false
     }
 
-    public init(_ configuration: Configuration, logger: Logger) {
+    public init(_ loaded: LoadedConfiguration, logger: Logger) {
+        let configuration = loaded.configuration
         self.configuration = configuration
+        missingKey = loaded.missingKey
         self.logger = logger
         let local = HTTPClient(proxied: false)
         collector = ReportCollector(
@@ -56,7 +59,7 @@ public final class Reporter: Sendable {
         let report = report(models, until: deadline)
         var obstacles: [String] = []
         if case .failure(let cause) = models { obstacles.append("engine: \(cause)") }
-        if configuration.provider.apiKey.isEmpty { obstacles.append("provider.api_key is missing") }
+        if let missingKey { obstacles.append(missingKey) }
         return (JSONAnswer.encode(report), obstacles.isEmpty ? nil : obstacles.joined(separator: "; "))
     }
 
@@ -78,7 +81,7 @@ public final class Reporter: Sendable {
             logger.error("report not delivered: \(cause), attempts \(attempts)")
             return .notDelivered
         case .refused(let status):
-            logger.error("report refused: central answered \(status)\(Self.hint(status))")
+            logger.error("report refused: central answered \(status)\(hint(status))")
             return .refused
         }
     }
@@ -103,9 +106,9 @@ public final class Reporter: Sendable {
         return "\(report.data.count) models, \(report.gpu?.gpuCount ?? 0) GPUs, \(urls) public URLs"
     }
 
-    private static func hint(_ status: Int) -> String {
+    private func hint(_ status: Int) -> String {
         switch status {
-        case 401, 403: "; check provider.api_key"
+        case 401, 403: "; \(configuration.provider.keyAdvice)"
         case 300..<400: ", a redirect; set provider.url to where it leads"
         case 404: "; check provider.url"
         default: ""

@@ -35,6 +35,19 @@ enum MountNamespace {
         extending("/dev", in: work, ":", "")
     }
 
+    /// Put in front of a command. It sees /etc/provider-client with a file `api_key`, and the rest as it is.
+    ///
+    /// - Parameters:
+    ///   - key: the file's contents, which may be anything but a secret of somebody's.
+    ///   - mode: its permissions, in digits.
+    ///   - work: an empty directory of the test's.
+    static func showingKey(_ key: String, mode: String, work: String) -> [String] {
+        extending(
+            "/etc", in: work,
+            #"rm -f "$0/view/provider-client" && mkdir "$0/view/provider-client" && printf %s "$2" >"$0/view/provider-client/api_key" && chmod \#(mode) "$0/view/provider-client/api_key""#,
+            key)
+    }
+
     /// Mounts a directory of links to all that is in `place` over it, once `change` has changed the directory.
     private static func extending(_ place: String, in work: String, _ change: String, _ argument: String) -> [String] {
         let script = #"""

@@ -98,6 +98,19 @@ import Testing
         }
     }
 
+    /// Without a key there is none to check.
+    @Test func aMissingKeyIsSaidInTheLog() async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(
+                configure: { $0.provider.apiKey = Secret("") }, central: { try $0.answer(401, "") })
+            #expect(fixture.complete(hmac: "abc").code == "hmac_unavailable")
+            #expect(
+                fixture.log.count(containing: "central wants an API key (401): no API key is set: write it into ") == 1)
+            #expect(fixture.log.count(containing: "/etc/provider-client/api_key") == 1)
+            #expect(fixture.log.count(containing: "check provider.api_key") == 0)
+        }
+    }
+
     @Test func theConnectionToCentralIsKept() async throws {
         try await onThread {
             let fixture = try PipelineFixture()

@@ -17,7 +17,8 @@ struct ConfigurationFileTests {
         let third = try fixture.directory.write("server: {port: 3}\n", to: "third.yaml")
         func load(_ path: String?, _ variable: String?) throws -> LoadedConfiguration {
             try Configuration.load(
-                path: path, environment: variable.map { ["PROVIDER_CONFIG": $0] } ?? [:], defaultPath: third)
+                path: path, environment: variable.map { ["PROVIDER_CONFIG": $0] } ?? [:], defaultPath: third,
+                defaultKeyFile: fixture.defaultKeyFile)
         }
         let named = try load(first, second)
         #expect(named.configuration.server.port == 1 && named.source == first)
@@ -86,7 +87,10 @@ struct ConfigurationFileTests {
         #expect(
             try fixture.problem { try fixture.load(path: path) } == "secret.yaml: cannot be read: Permission denied")
         #expect(
-            try fixture.problem { try Configuration.load(path: nil, environment: [:], defaultPath: path) }
+            try fixture.problem {
+                try Configuration.load(
+                    path: nil, environment: [:], defaultPath: path, defaultKeyFile: fixture.defaultKeyFile)
+            }
                 == "secret.yaml: cannot be read: Permission denied")
     }
 

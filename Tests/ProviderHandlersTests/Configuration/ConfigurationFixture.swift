@@ -19,8 +19,12 @@ struct ConfigurationFixture {
     /// Loads the named file, or the default one, which is missing here.
     func load(path: String? = nil, environment: [String: String] = [:]) throws -> LoadedConfiguration {
         try Configuration.load(
-            path: path, environment: environment, defaultPath: directory.path + "/missing.yaml")
+            path: path, environment: environment, defaultPath: directory.path + "/missing.yaml",
+            defaultKeyFile: defaultKeyFile)
     }
+
+    /// Where the file with the key is looked for when nothing else gives one; missing unless a test writes it.
+    var defaultKeyFile: String { directory.path + "/default-key" }
 
     /// The message of the error that the text causes, with the directory left out; nil when it loads.
     func problem(_ yaml: String, environment: [String: String] = [:]) throws -> String? {
