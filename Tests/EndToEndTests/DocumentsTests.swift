@@ -20,8 +20,8 @@ struct DocumentsTests {
         for (place, other) in [
             ("\"/lib/systemd/system/", "\"\(Repository.root)/systemd/"),
             ("\"/etc/systemd/system/", "\"\(directory.path)/"),
-            (" /etc/nginx/snippets/", " \(Repository.root)/nginx/"),
-            (">/etc/nginx/snippets/", ">\(directory.path)/"),
+            (" \"/etc/nginx/snippets/", " \"\(Repository.root)/nginx/"),
+            (">\"/etc/nginx/snippets/", ">\"\(directory.path)/"),
         ] {
             try #require(script.contains(place), "\(place)")
             script = script.replacingOccurrences(of: place, with: other)
@@ -85,11 +85,15 @@ struct DocumentsTests {
     @Test func nginxAcceptsTheSiteOfASecondEngine() async throws {
         let copies = try await Self.copiesForASecondEngine()
         let locations = try String(contentsOfFile: copies.path + "/second-locations.conf", encoding: .utf8)
-        #expect(locations.contains("fastcgi_pass unix:/run/provider-client/second.sock;"))
+        let worker = try String(contentsOfFile: copies.path + "/second-worker.conf", encoding: .utf8)
+        #expect(locations.contains("include snippets/second-worker.conf;"))
+        #expect(!locations.contains("snippets/provider-worker.conf"))
+        #expect(worker.contains("fastcgi_pass unix:/run/provider-client/second.sock;"))
         let site = try Self.block(after: "`/etc/nginx/sites-available/second`:", in: "docs/OPERATIONS.md")
         #expect(site.contains("include snippets/second-locations[.]conf;"))
         let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
         try prefix.write(locations, to: "snippets/second-locations.conf")
+        try prefix.write(worker, to: "snippets/second-worker.conf")
         try prefix.write(
             site.replacingOccurrences(of: "/var/log/nginx/", with: ""), to: "sites-enabled/second.conf")
         try await Self.expectAccepted(prefix)

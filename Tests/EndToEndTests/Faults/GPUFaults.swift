@@ -248,6 +248,14 @@ extension Fault {
             try library.set(uuid)
             try rig.deployment.gpu?.set(.utilization("0 %"))
             try rig.waitUntilServed()
+            // NVML's process ends when a GPU has been in trouble for a while, and its next start is later than nvidia-smi's.
+            let worker = rig.deployment.worker.pid
+            try rig.deployment.waitUntil("NVML's process is back") {
+                Vitals.children(of: worker).contains { child in
+                    let command = FileManager.default.contents(atPath: "/proc/\(child)/cmdline") ?? Data()
+                    return String(decoding: command, as: UTF8.self).contains("--nvml-probe")
+                }
+            }
             return outcome
         }
     }
