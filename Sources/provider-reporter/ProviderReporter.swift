@@ -65,7 +65,7 @@ struct ProviderReporter: ParsableCommand {
         var next = clock.now
         while true {
             _ = reporter.run()
-            // A run that takes longer leaves out reports and keeps the rhythm of those that follow.
+            // A run that takes longer than the interval skips reports; the later ones keep their times.
             repeat { next += .seconds(every) } while next < clock.now
             poll(nil, 0, (next - clock.now).pollMilliseconds)
         }

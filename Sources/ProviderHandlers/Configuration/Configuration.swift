@@ -128,7 +128,7 @@ public struct Configuration: Sendable, Equatable {
         case auto
         case nvml
         case nvidiaSMI = "nvidia-smi"
-        /// AMD's cards alone, whatever else is there.
+        /// AMD's cards alone; NVIDIA's are not asked.
         case amdgpu
     }
 

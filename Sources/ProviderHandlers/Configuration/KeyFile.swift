@@ -41,7 +41,7 @@ extension ConfigurationLoader {
     mutating func readDefaultKeyFile(
         _ path: String, _ environment: [String: String]
     ) throws(ConfigurationError) {
-        // The source of the credential as well, which systemd reads whatever its mode.
+        // Also the credential's source: systemd reads it with any mode.
         if Self.isReadableByOthers(path), configuration.provider.apiKeyFile != path {
             warnOfReaders(path, mode: "600")
         }

@@ -73,7 +73,7 @@ public enum NginxSites {
         return !Loopback.contains(String(address.prefix { $0 != ":" }))
     }
 
-    /// Reads files and those that they include, within limits.
+    /// Reads files, and the files that they include, within limits.
     private struct Reader {
         /// Far above any real configuration.
         private static let limits = (files: 1000, depth: 8, bytes: 1_048_576)

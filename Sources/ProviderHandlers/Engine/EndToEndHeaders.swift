@@ -30,7 +30,7 @@ enum EndToEndHeaders {
         return type == "application/json" || type.hasSuffix("+json")
     }
 
-    /// Whether the body is in a coding (RFC 9110, 8.4), so that nobody here can read it or add to it.
+    /// Whether the body is compressed or otherwise coded (RFC 9110, 8.4). The worker can neither read nor extend such a body.
     static func isCoded(_ head: HTTPResponseHead) -> Bool {
         elements(of: "Content-Encoding", head).contains { $0 != "identity" }
     }

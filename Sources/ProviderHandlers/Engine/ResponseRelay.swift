@@ -5,8 +5,7 @@
 final class ResponseRelay: TransferHandler {
     /// More than this of an answer that is not a stream is not held back (bytes).
     static let holdLimit = 8 * 1024 * 1024
-    /// The largest head that is passed on (bytes). nginx refuses one that does not fit in `fastcgi_buffer_size`, 16 KiB, with
-    /// what FastCGI and we add to it.
+    /// The largest head that is passed on (bytes). FastCGI and the worker add to it, and `fastcgi_buffer_size` is 16 KiB.
     static let headLimit = 15 * 1024
 
     private enum State {

@@ -20,7 +20,7 @@ enum LoadReading: Equatable {
     ]
     /// NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, NO_DATA and DEPRECATED of NVML's nvmlReturn_t.
     private static let noCounterCodes: Set<CInt> = [3, 4, 13, 20, 26]
-    /// GPU_IS_LOST and RESET_REQUIRED: they speak of the GPU as a whole, whatever NVML was asked.
+    /// GPU_IS_LOST and RESET_REQUIRED: they describe the whole GPU, whichever function returns them.
     private static let lostCodes: Set<CInt> = [15, 16]
     /// What the kernel answers for a file of amdgpu's that this GPU does not have. EPERM is none of them: amdgpu_pm.c
     /// answers it while the GPU is in reset.

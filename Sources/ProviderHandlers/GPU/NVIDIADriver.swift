@@ -3,7 +3,7 @@ import Glibc
 
 /// The files by which NVIDIA's driver shows on a machine, also where none of its programs is found.
 ///
-/// A driver that has shown once stays a sign until the restart: one that is being replaced is gone for a moment.
+/// A file that was seen once stays a sign until the restart, because a driver's files go away while it is replaced.
 final class NVIDIADriver: Sendable {
     /// WSL 2 puts nvidia-smi and NVIDIA's libraries here, which is not on the PATH of a service.
     static let wslDirectory = "/usr/lib/wsl/lib"
@@ -16,7 +16,7 @@ final class NVIDIADriver: Sendable {
         self.root = root
     }
 
-    /// The first sign there is now, else the one that was seen before.
+    /// The first file of the driver that exists, else the file that was seen before.
     ///
     /// Looks without blocking the caller's thread, which belongs to Swift's pool.
     func sign() async -> GPUSign? {

@@ -62,7 +62,7 @@ struct NgrokTunnels {
         entries.isEmpty ? "" : start + names(entries)
     }
 
-    /// A message lists at most so many names.
+    /// Limit of names in one message.
     private static let shownNames = 8
 
     private static func names(_ entries: [Entry]) -> String {
@@ -89,7 +89,7 @@ private struct Answer: Decodable {
 /// One tunnel; what has another type than expected is nil.
 private struct Entry: Decodable {
     var name: String?
-    /// nil for any other scheme and for what is no URL: whoever writes the list is another program.
+    /// nil for any other scheme and for text that is no URL: another program writes the list.
     var httpsURL: String?
     var address: String?
 

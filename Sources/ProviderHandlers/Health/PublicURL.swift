@@ -3,7 +3,7 @@ enum PublicURL {
     /// Far above any real one (bytes).
     private static let maxLength = 1024
 
-    /// The URL in `BaseURL`'s form; nil for one that is not https, or that no client should be sent to.
+    /// The URL in `BaseURL`'s form; nil for a URL that is not https or not fit for clients.
     static func https(_ text: String) -> String? {
         guard text.utf8.count <= maxLength, let url = BaseURL.normalized(text), url.hasPrefix("https://") else {
             return nil

@@ -7,7 +7,7 @@ struct PublicURLs: Sendable, Equatable {
     var cloudflare: String?
 }
 
-/// Finds the public URLs of this machine: those of the configuration, else those that the tunnels' own programs tell.
+/// Finds the public URLs of this machine: in the configuration, else by asking the tunnels' own programs.
 public final class Tunnel: Sendable {
     private static let maxAnswerBytes = 1024 * 1024
 

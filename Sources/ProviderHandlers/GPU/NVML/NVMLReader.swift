@@ -91,7 +91,9 @@ struct NVMLReader {
         }
     }
 
-    /// nil for a value that NVML does not give, whatever the reason; but a GPU that is lost is lost by this call too.
+    /// The value, or nil where NVML gives none.
+    ///
+    /// - Throws: when NVML says that the GPU is lost or needs a reset.
     private static func detail<Value>(_ read: () throws(NVMLFailure) -> Value) throws(NVMLFailure) -> Value? {
         do throws(NVMLFailure) {
             return try read()

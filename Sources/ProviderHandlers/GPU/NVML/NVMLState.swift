@@ -76,7 +76,7 @@ struct NVMLState {
         }
     }
 
-    /// Takes over details that are newer than those the last sample has, or leaves out those that are too old by now: a GPU
+    /// Takes over newer details of nvidia-smi's, and leaves out details that have become too old. A GPU
     /// that nvidia-smi finds in trouble is in trouble as long as its details count.
     ///
     /// - Returns: whether the last sample has changed.
