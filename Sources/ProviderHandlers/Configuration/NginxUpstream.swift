@@ -47,7 +47,7 @@ public enum NginxUpstream {
         let handoff = (parts.dropLast(2) + ["snippets", "provider-handoff.conf"]).joined(separator: "/")
         guard parts.count > 2, let file = try? BoundedFile(handoff, limit: sizeLimit) else { return nil }
         let directives = directives(in: String(decoding: file.bytes, as: UTF8.self))
-        guard !directives.contains(where: { $0.starts(with: ["proxy_set_header", "Host"]) }) else { return nil }
+        guard !directives.contains(where: { $0.words.starts(with: ["proxy_set_header", "Host"]) }) else { return nil }
         return """
             \(Found.printable(handoff)): sets no Host, so the engine is asked for "\(name)", which Ollama refuses with 403; install \
             the current nginx/provider-handoff.conf
@@ -82,22 +82,15 @@ public enum NginxUpstream {
         return .agrees
     }
 
-    /// The words of each directive, without comments.
-    private static func directives(in text: String) -> [[Substring]] {
-        let code = text.split(whereSeparator: \.isNewline).map { $0.prefix { $0 != "#" } }.joined(separator: " ")
-        // Directives end with a semicolon, blocks begin and end with a brace.
-        return code.split { "{};".contains($0) }.map { $0.split(whereSeparator: \.isWhitespace) }
-    }
-
     /// The addresses of the upstream's servers.
     private static func servers(in text: String) -> [String] {
-        let directives = directives(in: text)
-        guard let start = directives.firstIndex(where: { $0.count == 2 && $0[0] == "upstream" && $0[1] == name }) else {
-            return []
-        }
-        return directives[(start + 1)...].prefix { $0.first != "upstream" }
-            .filter { $0.count >= 2 && $0[0] == "server" }
-            .map { $0[1].filter { $0 != "\"" && $0 != "'" } }
+        let upstream = directives(in: text).first { $0.words == ["upstream", name] }
+        return upstream?.block.filter { $0.name == "server" }.compactMap { $0.words.dropFirst().first } ?? []
+    }
+
+    /// Each directive of a file, at any depth.
+    private static func directives(in text: String) -> [NginxDirective] {
+        NginxDirective.all(in: NginxDirective.parse(text, file: ""))
     }
 
     /// Host and port, without regard to how they are written.
