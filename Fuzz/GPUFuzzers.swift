@@ -18,12 +18,12 @@ func fuzzNvidiaSMI(_ bytes: [UInt8]) {
 
 /// Each line is a word of the child's; the next child follows on a word that is the last of one.
 func fuzzNVML(_ bytes: [UInt8]) {
-    let words = Locked<[NVMLWord]>([])
+    let words = Locked<[NVMLMessage]>([])
     check(in: .nvml) { state in
         var child = ChildRun { word in words.withLock { $0.append(word) } }
         for line in bytes.split(separator: 0x0A) {
-            let written = NVMLWord(line: line)
-            precondition(NVMLWord(line: written.line.dropLast()) == written)
+            let written = NVMLMessage(line: line)
+            precondition(NVMLMessage(line: written.line.dropLast()) == written)
             child.take(line)
             guard let word = words.withLock({ $0.popLast() }) else { preconditionFailure("no word") }
             switch word {

@@ -15,38 +15,38 @@ struct Worker {
     private static let startLimit = Duration.seconds(1)
 
     private let source: WorkerConfigurationSource
-    private let parts: Parts
+    private let assembly: Assembly
     private let listener: Listener
     private let threads: WorkerThreads
     private var configuration: Configuration
     private var watchdog = Watchdog(Program.environment)
 
-    private var logger: Logger { parts.logger }
+    private var logger: Logger { assembly.logger }
 
     /// - Parameter source: where the configuration is read again from.
     /// - Throws: `ListenError` when the socket cannot be had.
     init(_ loaded: LoadedConfiguration, from source: WorkerConfigurationSource) throws(ListenError) {
         configuration = loaded.configuration
         self.source = source
-        parts = Parts(configuration)
-        for warning in loaded.warnings { parts.logger.warning("\(warning)") }
-        if configuration.provider.hmac == .optional { parts.logger.notice("\(NginxSites.openDoor)") }
+        assembly = Assembly(configuration)
+        for warning in loaded.warnings { assembly.logger.warning("\(warning)") }
+        if configuration.provider.hmac == .optional { assembly.logger.notice("\(NginxSites.openDoor)") }
         listener = try Listener(configuration.server)
         // One of our own the configuration has warned of.
         if listener.isInherited, let address = listener.remoteAddress {
-            parts.logger.warning(
+            assembly.logger.warning(
                 "\(listener.name) listens on \(address) (server.allow_remote is true): see to it that only nginx reaches it"
             )
         }
         if let name = listener.nameOpenToAll {
-            parts.logger.warning(
+            assembly.logger.warning(
                 """
                 \(listener.name) is \(name), to which every user of this machine can connect, and whoever does has power over \
                 the worker: give it mode 0660 and nginx's group
                 """)
         }
         threads = WorkerThreads(
-            listener, parts.pipeline(configuration), configuration: configuration, logger: parts.logger)
+            listener, assembly.pipeline(configuration), configuration: configuration, logger: assembly.logger)
     }
 
     /// Serves until a signal ends it.
@@ -54,19 +54,19 @@ struct Worker {
     /// - Returns: the exit status.
     mutating func run() throws(ListenError) -> CInt {
         guard FCGX_Init() == 0 else { throw ListenError(description: "libfcgi cannot be initialized") }
-        parts.sampler.start()
+        assembly.sampler.start()
         // A request that came before the first sample would be refused as unknown: a restart must refuse nobody.
         let limit = configuration.gpu.nvidiaSMITimeout
         let limits = Self.firstSampleLimits
         // More than the unit's TimeoutStartSec (sd_notify(3)).
         if limit > limits.least { ServiceManager.notify("EXTEND_TIMEOUT_USEC=60000000") }
-        parts.sampler.waitForFirstSample(timeout: max(limits.least, min(limit, limits.most)))
+        assembly.sampler.waitForFirstSample(timeout: max(limits.least, min(limit, limits.most)))
         try threads.start()
         logger.info("ready: listening on \(listener.name), engine \(configuration.ollama.url)")
         ServiceManager.notify("READY=1")
         ProcessResources.releaseStartupPages()
         while true {
-            switch Signals.wait(limit: watchdog.look(threads, parts.sampler, logger)) {
+            switch Signals.wait(limit: watchdog.look(threads, assembly.sampler, logger)) {
             case .stop: return stop()
             case .reload: reload()
             case nil: continue
@@ -87,8 +87,8 @@ struct Worker {
         }
         let change = ConfigurationChange(from: configuration, to: loaded.configuration)
         configuration = change.configuration
-        parts.change(to: configuration)
-        threads.change(to: parts.pipeline(configuration), configuration: configuration)
+        assembly.change(to: configuration)
+        threads.change(to: assembly.pipeline(configuration), configuration: configuration)
         for warning in loaded.warnings { logger.warning("\(warning)") }
         if !change.kept.isEmpty {
             logger.warning("takes a restart, the old value is kept: \(change.kept.joined(separator: ", "))")
@@ -98,16 +98,16 @@ struct Worker {
     }
 
     private mutating func stop() -> CInt {
-        logger.info("stopping: \(parts.admission.inFlight) requests in flight")
+        logger.info("stopping: \(assembly.admission.inFlight) requests in flight")
         ServiceManager.notify("STOPPING=1")
         threads.stop()
         let isDrained = waitForThreads(until: .now + configuration.server.drainTimeout, stopsOnSignal: true)
         if !isDrained {
-            logger.warning("cutting \(parts.admission.inFlight) requests in flight")
-            parts.admission.cutAll()
+            logger.warning("cutting \(assembly.admission.inFlight) requests in flight")
+            assembly.admission.cutAll()
             _ = waitForThreads(until: .now + Self.cutLimit, stopsOnSignal: false)
         }
-        parts.sampler.stop(waitingForStart: Self.startLimit)
+        assembly.sampler.stop(waitingForStart: Self.startLimit)
         logger.info("stopped")
         return isDrained ? 0 : 1
     }
@@ -117,7 +117,7 @@ struct Worker {
         while !threads.haveEnded() {
             // A drain may take longer than the watchdog waits.
             if ContinuousClock.now >= nextLook {
-                nextLook = .now + watchdog.look(threads, parts.sampler, logger)
+                nextLook = .now + watchdog.look(threads, assembly.sampler, logger)
             }
             let isSignalled = Signals.waitForStop(limit: Self.drainInterval)
             if isSignalled && stopsOnSignal || ContinuousClock.now > deadline { return false }

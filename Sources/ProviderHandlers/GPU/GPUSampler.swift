@@ -164,7 +164,7 @@ public final class GPUSampler: Sendable {
         }
     }
 
-    private func take(_ word: NVMLWord) {
+    private func take(_ word: NVMLMessage) {
         note { $0.take(word, at: .now) }
         // nvidia-smi takes over at once.
         if !state.withLock({ $0.needsOnlyDetails(at: .now) }) { pause.cut() }

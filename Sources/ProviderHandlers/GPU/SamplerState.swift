@@ -79,7 +79,7 @@ struct SamplerState {
     }
 
     /// Notes a word of NVML's.
-    mutating func take(_ word: NVMLWord, at now: ContinuousClock.Instant) -> [Announcement] {
+    mutating func take(_ word: NVMLMessage, at now: ContinuousClock.Instant) -> [Announcement] {
         switch word {
         case .sample:
             nvidiaSMI.forgetAMD()

@@ -12,9 +12,9 @@ final class ChildRun: Sendable {
     }
 
     private let state = Locked(State())
-    private let report: @Sendable (NVMLWord) -> Void
+    private let report: @Sendable (NVMLMessage) -> Void
 
-    init(_ report: @escaping @Sendable (NVMLWord) -> Void) {
+    init(_ report: @escaping @Sendable (NVMLMessage) -> Void) {
         self.report = report
     }
 
@@ -28,7 +28,7 @@ final class ChildRun: Sendable {
 
     /// Takes a line and passes it on.
     func take(_ line: ArraySlice<UInt8>) {
-        let line = NVMLWord(line: line)
+        let line = NVMLMessage(line: line)
         state.withLock { state in
             guard !state.isOver else { return }
             state.lastWord = .now
@@ -49,7 +49,7 @@ final class ChildRun: Sendable {
     }
 
     /// The word with what it leaves out: a change of the load becomes a sample.
-    private static func completed(_ word: NVMLWord, _ sample: GPUSample?) -> NVMLWord {
+    private static func completed(_ word: NVMLMessage, _ sample: GPUSample?) -> NVMLMessage {
         switch word {
         case .load(let percents): sample?.with(loads: percents).map { .sample($0) } ?? .nonsense
         case .alive where sample == nil: .nonsense

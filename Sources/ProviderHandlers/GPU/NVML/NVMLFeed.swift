@@ -50,7 +50,7 @@ public final class NVMLFeed: Sendable {
     }
 
     /// Passes on each word as it comes, until the task is cancelled or `stop` is called.
-    func run(_ report: @escaping @Sendable (NVMLWord) -> Void) async {
+    func run(_ report: @escaping @Sendable (NVMLMessage) -> Void) async {
         var pause = timing.pause
         while !Task.isCancelled {
             let run = ChildRun(report)

@@ -2,7 +2,7 @@ import Glibc
 
 /// The child process that alone ever loads NVML: `provider-fcgi --nvml-probe`.
 ///
-/// It writes one `NVMLWord` a line to standard output, and ends when standard input does, which is when its parent has
+/// It writes one `NVMLMessage` a line to standard output, and ends when standard input does, which is when its parent has
 /// gone, however that ended.
 public enum NVMLProbe {
     /// Samples in which a GPU is in trouble until the child ends, so that the next one initializes NVML anew: 2 s. A driver
@@ -33,7 +33,7 @@ public enum NVMLProbe {
         } catch {
             // The library also comes to machines without a GPU, as a dependency of tools that could show one.
             let isMissing = error.code == NVMLFailure.driverNotLoaded
-            let word = isMissing ? NVMLWord.missing(error.words) : .failure("NVML: \(error.words)")
+            let word = isMissing ? NVMLMessage.missing(error.words) : .failure("NVML: \(error.words)")
             return write(word, output) ? EX_OK : EX_IOERR
         }
         return sample(reader, interval: .milliseconds(interval), output)
@@ -63,7 +63,7 @@ public enum NVMLProbe {
     }
 
     /// The shortest word that tells a sample to a parent that knows the one before; nil when they are the same.
-    static func word(for sample: GPUSample, after told: GPUSample?) -> NVMLWord? {
+    static func word(for sample: GPUSample, after told: GPUSample?) -> NVMLMessage? {
         guard sample != told else { return nil }
         let loads = sample.gpus.map(\.utilization)
         return told?.with(loads: loads) == sample ? .load(loads) : .sample(sample)
@@ -76,7 +76,7 @@ public enum NVMLProbe {
         return output
     }
 
-    private static func write(_ word: NVMLWord, _ output: CInt) -> Bool {
+    private static func write(_ word: NVMLMessage, _ output: CInt) -> Bool {
         let line = word.line
         var sent = 0
         while sent < line.count {

@@ -55,7 +55,7 @@ struct NVMLState {
 
     /// - Parameter details: nvidia-smi's last, of which each sample takes over what NVML is not asked.
     mutating func take(
-        _ word: NVMLWord, _ judge: inout GPUJudge, details: Details?, at now: ContinuousClock.Instant
+        _ word: NVMLMessage, _ judge: inout GPUJudge, details: Details?, at now: ContinuousClock.Instant
     ) {
         switch word {
         case .sample(let sample):
@@ -69,10 +69,10 @@ struct NVMLState {
             takeOver(details, &judge, at: now)
         case .load: break  // `ChildRun` has made a sample of it.
         case .missing(let reason):
-            let words = NvidiaSMIWords.excerpt(Array(reason.utf8))
+            let words = ForeignText.excerpt(Array(reason.utf8))
             // Once it has been there, its absence is a failure.
             outcome = last == nil ? .missing(words) : .failure("NVML: \(words)", at: now)
-        case .failure(let reason): outcome = .failure(NvidiaSMIWords.excerpt(Array(reason.utf8)), at: now)
+        case .failure(let reason): outcome = .failure(ForeignText.excerpt(Array(reason.utf8)), at: now)
         }
     }
 

@@ -47,12 +47,12 @@ final class FeedFixture: Sendable {
         feed.stop()
     }
 
-    var words: [NVMLWord] { recorded.all }
+    var words: [NVMLMessage] { recorded.all }
 
     /// The newest word, once there is one that is as wanted.
     @discardableResult
-    func word(_ what: String, _ isWanted: (NVMLWord) -> Bool = { _ in true }) async throws -> NVMLWord {
-        var found: NVMLWord?
+    func word(_ what: String, _ isWanted: (NVMLMessage) -> Bool = { _ in true }) async throws -> NVMLMessage {
+        var found: NVMLMessage?
         try await eventually(what) {
             found = words.last(where: isWanted)
             return found != nil
@@ -72,9 +72,9 @@ final class FeedFixture: Sendable {
 }
 
 private final class Words: Sendable {
-    private let words = Mutex<[NVMLWord]>([])
+    private let words = Mutex<[NVMLMessage]>([])
 
-    var all: [NVMLWord] { words.withLock { $0 } }
+    var all: [NVMLMessage] { words.withLock { $0 } }
 
-    func add(_ word: NVMLWord) { words.withLock { $0.append(word) } }
+    func add(_ word: NVMLMessage) { words.withLock { $0.append(word) } }
 }

@@ -7,7 +7,7 @@ import Testing
 /// How the child is kept: crashes, hangs, restarts.
 @Suite("NVML's feed", .serialized, .timeLimit(.patience))
 struct NVMLFeedTests {
-    private func failure(_ word: NVMLWord) -> String? {
+    private func failure(_ word: NVMLMessage) -> String? {
         if case .failure(let reason) = word { reason } else { nil }
     }
 
@@ -146,7 +146,7 @@ struct NVMLFeedTests {
             + #"{"index":0,"isMIG":true,"utilization":-7,"memoryTotal":-1,"memoryUsed":5,"migDevices":[{"memoryFree":-1}]},"#
             + #"{"index":1,"isMIG":false,"utilization":4294967295,"fault":"a\u0007\nb","migDevices":[]}]}}}"#
         #expect(
-            NVMLWord(line: line.utf8)
+            NVMLMessage(line: line.utf8)
                 == .sample(
                     GPUSample(
                         gpus: [
@@ -162,9 +162,9 @@ struct NVMLFeedTests {
             ("alive", .alive), ("load 7 - 100", .load([7, nil, 100])), ("load -1", .load([-1])), ("load", .load([])),
             ("alive ", nil), ("loads 1", nil), ("load ", nil), ("load 1  2", nil), ("load 1.5", nil), ("load x", nil),
             ("load 99999999999999999999", nil), ("load\t1", nil), ("", nil),
-        ] as [(String, NVMLWord?)])
-    func shortWords(_ line: String, _ word: NVMLWord?) {
-        #expect(NVMLWord(line: line.utf8) == word ?? .nonsense)
+        ] as [(String, NVMLMessage?)])
+    func shortWords(_ line: String, _ word: NVMLMessage?) {
+        #expect(NVMLMessage(line: line.utf8) == word ?? .nonsense)
         if let word { #expect(word.line == Array("\(line)\n".utf8)) }
     }
 
@@ -173,7 +173,7 @@ struct NVMLFeedTests {
         let sample = GPUSample(
             gpus: [GPU(uuid: "GPU-a", utilization: 1, memoryTotal: 5), GPU(index: 1, fault: "GPU is lost")],
             origin: .nvml)
-        let whole = String(decoding: NVMLWord.sample(sample).line, as: UTF8.self)
+        let whole = String(decoding: NVMLMessage.sample(sample).line, as: UTF8.self)
         var changed = sample
         changed.gpus[0].utilization = 9
         var impossible = sample
@@ -184,8 +184,8 @@ struct NVMLFeedTests {
             (whole + "load 4294967295 -\nload 9 -\n", [.sample(sample), .sample(impossible), .sample(changed)]),
             (whole + "load 9\nalive\n", [.sample(sample), .nonsense]), ("alive\n", [.nonsense]),
             ("load 1\n" + whole, [.nonsense]),
-        ] as [(String, [NVMLWord])] {
-            let recorded = Locked<[NVMLWord]>([])
+        ] as [(String, [NVMLMessage])] {
+            let recorded = Locked<[NVMLMessage]>([])
             let run = ChildRun { word in recorded.withLock { $0.append(word) } }
             for line in Array(lines.utf8).split(separator: 0x0A) { run.take(line) }
             #expect(recorded.withLock { $0 } == words)

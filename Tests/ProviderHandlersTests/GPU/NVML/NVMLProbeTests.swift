@@ -8,7 +8,7 @@ import Testing
 /// process for each of some hundred answers at once would leave no descriptors for others.
 @Suite("NVML's process", .serialized, .timeLimit(.patience))
 struct NVMLProbeTests {
-    private func firstWord(_ answers: String) async throws -> NVMLWord {
+    private func firstWord(_ answers: String) async throws -> NVMLMessage {
         try await FeedFixture(FakeNVML(answers)).word("a word")
     }
 
@@ -120,7 +120,7 @@ struct NVMLProbeTests {
     @Test("an initialization that fails", arguments: (Array(1...28) + [999]))
     func initialization(_ code: Int) async throws {
         let words = Self.words(code)
-        let expected: NVMLWord = code == 9 ? .missing(words) : .failure("NVML: \(words)")
+        let expected: NVMLMessage = code == 9 ? .missing(words) : .failure("NVML: \(words)")
         #expect(try await firstWord("init !\(code)") == expected)
         if code != 9 { #expect(try await firstWord("count !\(code)") == expected) }
     }

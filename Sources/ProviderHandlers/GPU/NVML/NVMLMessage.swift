@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 /// What the child says about NVML, one line each: JSON, but for the two words that it says most often.
-enum NVMLWord: Equatable, Sendable {
+enum NVMLMessage: Equatable, Sendable {
     case sample(GPUSample)
     /// The utilizations of the child's last sample have changed, and nothing else; nil for a GPU without a number.
     case load([Int?])
@@ -22,7 +22,7 @@ enum NVMLWord: Equatable, Sendable {
     private static let loadText = Array("load".utf8)
 
     /// A line that cannot be read.
-    static let nonsense = NVMLWord.failure("NVML's process wrote something else than it should")
+    static let nonsense = NVMLMessage.failure("NVML's process wrote something else than it should")
 
     /// The line, with its end.
     var line: [UInt8] {
@@ -56,7 +56,7 @@ enum NVMLWord: Equatable, Sendable {
         }
     }
 
-    private static func load(_ line: some Collection<UInt8>) -> NVMLWord? {
+    private static func load(_ line: some Collection<UInt8>) -> NVMLMessage? {
         let fields = String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
         guard fields.first == "load" else { return nil }
         var percents: [Int?] = []

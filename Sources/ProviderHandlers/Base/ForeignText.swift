@@ -1,6 +1,6 @@
-/// nvidia-smi's own words, fit for a log line and an error.
-enum NvidiaSMIWords {
-    /// The longest failure known has 250 characters in two lines.
+/// Text of a driver or of its tools, made fit for a log line and an error message.
+enum ForeignText {
+    /// The longest failure of nvidia-smi that is known has 250 characters in two lines.
     private static let maxLines = 4
     private static let maxCharacters = 500
     /// More than enough to hold them; what comes after is not even decoded.

@@ -97,7 +97,7 @@ struct AMDGPU: Sendable {
     /// The file's only line; nil when it is empty or cannot be read.
     private func text(_ path: String) -> String? {
         guard let file = try? BoundedFile(path, limit: Self.maxFileBytes) else { return nil }
-        let words = NvidiaSMIWords.excerpt(file.bytes.prefix { $0 != UInt8(ascii: "\n") })
+        let words = ForeignText.excerpt(file.bytes.prefix { $0 != UInt8(ascii: "\n") })
         return words.isEmpty ? nil : words
     }
 

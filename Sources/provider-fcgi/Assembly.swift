@@ -3,7 +3,7 @@ import ProviderHandlers
 
 /// What the worker is put together from: parts that stay for as long as it runs, and a pipeline for each
 /// configuration.
-struct Parts: Sendable {
+struct Assembly: Sendable {
     let logger: Logger
     let admission: Admission
     let sampler: GPUSampler

@@ -59,7 +59,7 @@ public struct NvidiaSMI: Sendable {
         do throws(GPUDocumentError) {
             return try GPUDocument.parse(result.output)
         } catch {
-            failure = error.elseWords(NvidiaSMIWords.excerpt(result.errorOutput))
+            failure = error.elseWords(ForeignText.excerpt(result.errorOutput))
         }
         if result.isTimedOut { throw .timedOut(limit: child.limits.run, words: failure.words) }
         throw .noSample(failure, result.ending)

@@ -17,8 +17,8 @@ enum GPUDocument {
     ///
     /// - Parameter output: all of standard output, whatever the exit status.
     static func parse(_ output: [UInt8]) throws(GPUDocumentError) -> GPUSample {
-        guard let start = start(of: output) else { throw .noDocument(words: NvidiaSMIWords.excerpt(output)) }
-        let around = NvidiaSMIWords.excerpt(output[..<start])
+        guard let start = start(of: output) else { throw .noDocument(words: ForeignText.excerpt(output)) }
+        let around = ForeignText.excerpt(output[..<start])
         let builder: GPUDocumentBuilder
         do throws(ExpatParser.Failure) {
             builder = try ExpatParser.parse(withoutProcessNames(output[start...]))
@@ -26,7 +26,7 @@ enum GPUDocument {
             throw .broken(reason: error.reason, words: around)
         }
         guard !builder.sample.gpus.isEmpty else {
-            throw .noGPU(words: builder.errorString.map { NvidiaSMIWords.excerpt(Array($0.utf8)) } ?? around)
+            throw .noGPU(words: builder.errorString.map { ForeignText.excerpt(Array($0.utf8)) } ?? around)
         }
         return builder.sample
     }
