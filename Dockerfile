@@ -3,7 +3,7 @@
 #     docker build --target worker --tag provider-client .
 #     docker build --target nginx --tag provider-client-nginx .
 #
-# compose.yaml builds and runs both. Base images are arguments, for whoever has copies of their own.
+# compose.yaml builds and runs both. Base images are arguments, for users with copies of their own.
 ARG SWIFT_IMAGE=swift:6.3-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 ARG NGINX_IMAGE=nginx:1.28-bookworm

@@ -92,8 +92,9 @@ bench: build ## measure against nginx alone, write docs/BENCHMARKS.md; ONLY='pla
 bench-gpu: build ## compare NVML with nvidia-smi and measure both, on a machine with NVIDIA GPUs
 	@python3 Benchmarks/gpu.py .build/release/provider-fcgi
 
-lint: ## check the style of the Swift code and of the scripts
+lint: ## check the style of the Swift code, of the scripts and of the words
 	@scripts/install-dependencies lint
+	scripts/lint-prose
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
 	shellcheck scripts/* systemd/check-config systemd/rolling-restart systemd/workers .ci/run debian/provider-client.p* Benchmarks/report Benchmarks/nvidia-smi
 

@@ -10,7 +10,7 @@
 //   held           most streams that were open at once with their first token here
 //   memory_kib     resident memory of PID when the last client had its first token
 //
-// With --requests each client sends so many; --seconds ends the sending, answers under way are waited for.
+// With --requests each client sends that number; --seconds ends the sending, answers under way are waited for.
 #include "common.h"
 #include <sys/epoll.h>
 

@@ -19,7 +19,7 @@ int main(int count, char **arguments) {
     int64_t started = now_ns();
     pid_t pid = fork();
     if (pid == 0) {
-        // Whoever waits for the end of our output is not to wait for the program's.
+        // A caller that waits for the end of our output must not wait for the program's.
         dup2(STDERR_FILENO, STDOUT_FILENO);
         execvp(arguments[2], arguments + 2);
         die("%s", arguments[2]);

@@ -73,7 +73,7 @@ final class RequestFuzzer: Sendable {
         if let seen = atEngine.first {
             input.checkEngine(seen, isAllowed: isAllowed(input, wasAsked: !atCentral.isEmpty))
         }
-        // Whoever is still there gets one answer, in JSON.
+        // A client that is still there gets one response, in JSON.
         guard let head = client.head else { return }
         precondition(head.headers.first("Content-Type") == "application/json")
         precondition(head.headers.first("Content-Length") != nil)

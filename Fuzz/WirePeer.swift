@@ -63,7 +63,7 @@ final class WirePeer: Sendable {
     private func serve(_ connection: CInt) {
         var input = Input(connection)
         while let request = input.next() {
-            // Whoever asks waits for the answer: anything behind the body would be a second request.
+            // The client waits for the response: anything behind the body would be a second request.
             precondition(input.isEmpty, "bytes behind the request")
             let (status, body) = answer(request)
             seen.withLock { $0.append(request) }

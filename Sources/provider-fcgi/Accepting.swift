@@ -21,7 +21,7 @@ extension WorkerThreads {
             }
             return (state.service, connection != nil && state.needsThread, wasShort && !state.isShort)
         }
-        if isOver { logger.notice("accepts again") }
+        if isOver { logger.notice("accepting connections again") }
         if needsThread && !spawn() {
             logger.warning("no further thread can be started: \(systemError(errno))")
         }
@@ -58,7 +58,7 @@ extension WorkerThreads {
             case EAGAIN where isStopping, EINVAL where isStopping:
                 listener.refuse()
                 return nil
-            // Whoever shares an inherited socket may have made it non-blocking.
+            // Another process may share an inherited socket and have made it non-blocking.
             case EAGAIN:
                 listener.waitForConnection()
             case EMFILE, ENFILE:

@@ -54,7 +54,7 @@ struct Listener: Sendable {
             Glibc.close(descriptor)
             throw ListenError(
                 description: """
-                    \(name) listens on \(remoteAddress), which is not a loopback address, and whoever reaches it has power over \
+                    \(name) listens on \(remoteAddress), which is not a loopback address, and anyone who can connect controls \
                     the worker: make it a Unix socket or 127.0.0.1, or set server.allow_remote to true
                     """)
         }

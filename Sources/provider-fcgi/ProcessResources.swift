@@ -11,7 +11,7 @@ enum ProcessResources {
     /// the configuration, `DescriptorReserve`.
     private static let reserve = 2 * 128 * 3 + 256
 
-    /// So many threads find descriptors for all they do.
+    /// The number of threads for which there are descriptors.
     static var maxThreads: Int {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }

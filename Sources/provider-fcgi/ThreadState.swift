@@ -19,10 +19,10 @@ struct ThreadState {
     var service: Service
     var threads: Set<pthread_t> = []
     var idle = 0
-    /// The fewest that were idle since the last look: so many were not needed. A thread that ended as soon as others
-    /// were idle would be missed by the next request, and starting one costs more than the request does.
+    /// Low-water mark of idle threads since the last look. Threads beyond it end late, because starting a thread costs more
+    /// than a request does.
     var leastIdle = 0
-    /// So many are to end, of those that wait in accept.
+    /// Number of threads waiting in accept that are to end.
     var surplus = 0
     var accepted: UInt64 = 0
     /// The same at the last look.
@@ -30,7 +30,7 @@ struct ThreadState {
     var isStopping = false
     /// Whether accepting waits for descriptors or memory.
     var isShort = false
-    /// So many of those that are idle wait until there are descriptors again.
+    /// Number of idle threads that wait until there are descriptors again.
     var heldBack = 0
 
     /// Whether another thread has to be there for the next connection.

@@ -41,9 +41,9 @@ struct Watchdog {
     private mutating func judge(_ accepting: Liveness.Accepting, _ sampler: GPUSampler, _ logger: Logger) {
         let found = liveness.look(at: .now, accepting, sampler.progress)
         if let found, stuck == nil {
-            logger.critical("no more pings for the watchdog, which will end this process: \(found)")
+            logger.critical("worker is stuck; the watchdog will restart it: \(found)")
         } else if found == nil, stuck != nil {
-            logger.notice("pings for the watchdog again: all is well")
+            logger.notice("worker is no longer stuck")
         }
         stuck = found
         if found == nil { ServiceManager.notify("WATCHDOG=1") }

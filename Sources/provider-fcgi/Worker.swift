@@ -35,13 +35,13 @@ struct Worker {
         // One of our own the configuration has warned of.
         if listener.isInherited, let address = listener.remoteAddress {
             assembly.logger.warning(
-                "\(listener.name) listens on \(address) (server.allow_remote is true): see to it that only nginx reaches it"
+                "\(listener.name) listens on \(address) (server.allow_remote is true): make sure that only nginx reaches it"
             )
         }
         if let name = listener.nameOpenToAll {
             assembly.logger.warning(
                 """
-                \(listener.name) is \(name), to which every user of this machine can connect, and whoever does has power over \
+                \(listener.name) is \(name), to which every user of this machine can connect, and anyone who can connect controls \
                 the worker: give it mode 0660 and nginx's group
                 """)
         }

@@ -44,9 +44,8 @@ final class WorkerThreads: Sendable {
         guard spawn() else { throw ListenError(description: "cannot start a thread: \(systemError(errno))") }
     }
 
-    /// Starts the thread that waits for the next connection, should one that was needed not have been to be had, ends
-    /// those that nobody has needed since the last call, and holds the reserve of descriptors again. To be called from
-    /// time to time.
+    /// Starts an accepting thread if an earlier attempt failed, ends surplus idle threads, and holds the reserve of
+    /// descriptors again. To be called from time to time.
     ///
     /// - Returns: whether nothing has been accepted since the last call and nothing is left to adjust.
     func adjust() -> Bool {

@@ -25,7 +25,7 @@ struct ProviderReporter: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Report again every so many seconds until SIGTERM.", valueName: "seconds"))
+        help: ArgumentHelp("Report again after this many seconds, until SIGTERM.", valueName: "seconds"))
     var every: Double?
 
     func validate() throws {

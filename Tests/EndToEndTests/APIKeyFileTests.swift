@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    /// By hand, as whoever may read the file.
+    /// By hand, as a user who may read the file.
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
     func theReporterByHandReadsTheFile() async throws {
         let seen = Seen()

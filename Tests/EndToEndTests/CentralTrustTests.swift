@@ -168,7 +168,7 @@ import Testing
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
     func aResolverThatHangs() async throws {
         let directory = try TemporaryDirectory()
-        // Whoever opens it to read waits for a writer, and none comes.
+        // A program that opens it to read waits for a writer, and no writer comes.
         let hosts = directory.path + "/hosts"
         #expect(mkfifo(hosts, 0o644) == 0)
         let deployment = try await Deployment(

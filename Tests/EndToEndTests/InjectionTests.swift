@@ -118,7 +118,7 @@ import Testing
         #expect(Set(central.requests) == ["POST /api/provider/health HTTP/1.1"])
         #expect(reporter.standardError.split(separator: "\n").allSatisfy { $0.hasPrefix("<") && !$0.hasPrefix("<0>") })
         try Self.expectTheReport(seen.text, url: url)
-        // The worker tells whoever asks the same.
+        // The worker tells every client the same.
         let deployment = try await Deployment(
             settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": machine.url], engine: engine)
         try await onThread {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// libfcgi trusts whoever connects: who can.
+/// Who can connect: libfcgi trusts every client.
 @Suite struct SocketAccessTests {
     private static func worker(
         _ arguments: [String] = [], _ environment: [String: String], standardInput: CInt? = nil

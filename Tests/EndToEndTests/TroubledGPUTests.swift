@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A GPU in trouble is never idle, whoever tells of it: from the driver's answer to the client's.
+/// A GPU in trouble is never idle, with any driver: from the driver's answer to the client's.
 @Suite struct TroubledGPUTests {
     private static let unknown = #"{"busy":true,"reason":"gpu_unknown"}"#
     private static let free = #"{"busy":false}"#

@@ -25,12 +25,12 @@ import Testing
             try await worker.waitUntilReady()
         }
 
-        /// Waits for so many pings more; the worker would block if nobody took them.
+        /// Waits for `count` further pings; the worker would block if nobody took them.
         func pings(_ count: Int) throws {
             for _ in 0..<count { try manager.receive("WATCHDOG=1") }
         }
 
-        var isFound: Bool { worker.standardError.contains("no more pings for the watchdog") }
+        var isFound: Bool { worker.standardError.contains("the watchdog will restart it") }
     }
 
     @Test func pingsAllTheTime() async throws {
@@ -89,7 +89,7 @@ import Testing
         #expect(!watched.isFound)
     }
 
-    /// All its threads are held by clients that say nothing, and no other can be started for want of memory.
+    /// All its threads are held by clients that say nothing, and no other can be started, because memory is short.
     @Test(
         .enabled(if: Tool.isExpected("prlimit"), "prlimit is missing"),
         .measuresMemory)
@@ -110,15 +110,15 @@ import Testing
             _ = watched.manager.receiveAll()
             return watched.isFound
         }
-        #expect(worker.standardError.contains("<2>no more pings for the watchdog"))
+        #expect(worker.standardError.contains("<2>worker is stuck; the watchdog will restart it"))
         _ = watched.manager.receiveAll()
         // Long enough for twenty.
         usleep(500_000)
         #expect(watched.manager.receiveAll() == [])
-        // Missing threads are started as soon as they are to be had.
+        // Missing threads are started as soon as that is possible.
         try await limitMemory(of: worker, to: "unlimited")
         try await onThread { try watched.pings(8) }
-        #expect(worker.standardError.contains("<5>pings for the watchdog again"))
+        #expect(worker.standardError.contains("<5>worker is no longer stuck"))
         withExtendedLifetime(clients) {}
     }
 

@@ -28,7 +28,7 @@ struct PlaceCheck {
         try waitUntil("\(count) places are taken", detail: failures) { machine.peers.heldByCentral == count }
         machine.peers.letCentralAnswer()
         try waitUntil("\(count) completions run", detail: failures) { machine.peers.heldByEngine == count }
-        try waitUntil("one more is refused for want of a place") {
+        try waitUntil("one more is refused because all places are taken") {
             let answer = try HTTPProbe.fetch(
                 port: machine.nginx.port, "POST", "/v1/completions", headers: ["X-Inferoute-HMAC: good-0"],
                 body: "json 300 0 ")

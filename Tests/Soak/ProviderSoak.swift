@@ -50,7 +50,7 @@ struct ProviderSoak: AsyncParsableCommand {
         print(ledger.summary)
         let (shares, abandoned) = (ledger.shares, book.abandoned)
         print(
-            "served or left by their clients: \(shares.done) %; refused for the GPU: \(shares.gpu) %, for want of a place: \(shares.places) %"
+            "served or left by their clients: \(shares.done) %; refused for the GPU: \(shares.gpu) %, because all places were taken: \(shares.places) %"
         )
         print(
             "left while the engine worked for them: \(abandoned.count); it noticed after \(abandoned.longest) at the latest"

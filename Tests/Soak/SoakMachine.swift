@@ -55,7 +55,7 @@ final class SoakMachine: Sendable {
     /// What went wrong with those that were restarted.
     var problems: [String] { ended.withLock { $0 } }
 
-    /// Lines of all workers' logs about requests that took 5 s and more, for whoever looks into a problem.
+    /// Lines of all workers' logs about requests that took 5 s and more, to look into a problem.
     var slowRequests: [String] {
         let logs = oldLogs.withLock { $0 } + workers.map(\.standardError)
         return logs.flatMap { $0.split(separator: "\n") }.map(String.init).filter { line in

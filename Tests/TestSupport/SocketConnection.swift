@@ -124,7 +124,7 @@ public final class SocketConnection: @unchecked Sendable {
         return poll(&polled, 1, Int32(limit.components.attoseconds / 1_000_000_000_000_000)) > 0
     }
 
-    /// Ends both directions; whoever reads sees the end. The descriptor stays until its owner closes it.
+    /// Ends both directions; a reader sees the end. The descriptor stays until its owner closes it.
     public func shutDown() {
         state.withLock { descriptor in
             if let open = descriptor { _ = shutdown(open, Int32(SHUT_RDWR)) }

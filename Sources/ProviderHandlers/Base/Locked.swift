@@ -1,11 +1,10 @@
 import Glibc
 
-/// A value that one thread at a time can get at.
+/// A value that one thread at a time can use.
 ///
-/// In place of `Synchronization.Mutex`, which on Linux is a futex with priority inheritance: a thread that has to wait is
-/// handed the lock by the kernel and has to be run before anybody gets any further. With more threads than processors,
-/// which is how libfcgi is served, they queue up behind each other like that all the time; it took a third of the worker's
-/// processor time at 32 requests at once. pthread's lock goes to whoever runs. It is also one that ThreadSanitizer sees.
+/// `Synchronization.Mutex` is a futex with priority inheritance on Linux: the kernel hands the lock to a waiting thread, which
+/// then has to be scheduled before any other thread gets on. That took a third of the worker's processor time at 32 requests
+/// at once. A pthread mutex goes to a running thread. ThreadSanitizer understands it as well.
 ///
 /// `@unchecked Sendable`: `value` is touched in `withLock` alone, whose lock orders that, and `init` takes over a value
 /// that nobody else refers to.
@@ -16,7 +15,7 @@ import Glibc
 
     public init(_ value: consuming sending Value) {
         unsafe lock = .allocate(capacity: 1)
-        // Fails for want of memory or by attributes (pthread_mutex_init(3)); there are none, and it allocates nothing.
+        // It can fail only by its attributes or a lack of memory (pthread_mutex_init(3)). It has no attributes and allocates nothing.
         unsafe pthread_mutex_init(lock, nil)
         unsafe self.value = .allocate(capacity: 1)
         unsafe self.value.initialize(to: value)

@@ -39,7 +39,7 @@ struct ConfigurationLoader {
             warnings.append("environment variable \(Found.key(name)): there is no such setting\(nearest)")
         }
         let isGiven = { (name: String) in environment[name]?.isEmpty == false }
-        // Whoever gives the key one way means it instead of what the file says the other way.
+        // A key in the environment replaces the file's, also where the file gives it in the other way.
         if isGiven("PROVIDER_API_KEY") { configuration.provider.apiKeyFile = "" }
         if isGiven("PROVIDER_API_KEY_FILE") { configuration.provider.apiKey = Secret("") }
         for key in ConfigurationSchema.keys {
@@ -80,7 +80,7 @@ struct ConfigurationLoader {
 }
 
 extension ConfigurationLoader {
-    /// libfcgi trusts whoever connects: over TCP that has to be this machine, unless the operator says otherwise.
+    /// libfcgi trusts every client: over TCP that has to be this machine, unless the operator allows others.
     private mutating func checkReach() throws(ConfigurationError) {
         let server = configuration.server
         guard server.socket.isEmpty, !Loopback.contains(server.host) else { return }
@@ -88,13 +88,13 @@ extension ConfigurationLoader {
             throw ConfigurationError(
                 places["server.host"] ?? "", "server.host",
                 """
-                \(Found.value(server.host)) is not a loopback address, and whoever reaches the worker's socket has power over \
-                the worker: use 127.0.0.1 or server.socket, or set server.allow_remote to true
+                \(Found.value(server.host)) is not a loopback address, and anyone who can connect controls the worker: \
+                use 127.0.0.1 or server.socket, or set server.allow_remote to true
                 """)
         }
         warnings.append(
             """
-            server.host: \(server.host) is not a loopback address (server.allow_remote is true): see to it that only nginx \
+            server.host: \(server.host) is not a loopback address (server.allow_remote is true): make sure that only nginx \
             reaches port \(server.port)
             """)
     }

@@ -4,7 +4,7 @@ import Glibc
 public enum Loopback {
     /// Whether a host is this machine by what is written: `localhost`, 127.0.0.0/8 or ::1.
     ///
-    /// A name that only happens to lead here is none: whoever answers for names could change that.
+    /// A name that resolves to loopback does not count: its DNS server could change that.
     public static func contains(_ host: String) -> Bool {
         if host.equalsIgnoringCase("localhost") { return true }
         var four = in_addr()
@@ -12,7 +12,7 @@ public enum Loopback {
         var six = in6_addr()
         guard unsafe inet_pton(AF_INET6, host, &six) == 1 else { return false }
         let bytes = unsafe withUnsafeBytes(of: &six) { unsafe Array($0) }
-        // ::1, and 127.0.0.0/8 in IPv6's clothes (RFC 4291, 2.5.3 and 2.5.5.2).
+        // ::1, and IPv4-mapped 127.0.0.0/8 (RFC 4291, 2.5.3 and 2.5.5.2).
         return bytes == [UInt8](repeating: 0, count: 15) + [1]
             || bytes.prefix(13) == [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 127]
     }

@@ -69,7 +69,7 @@ public final class GPUSampler: Sendable {
         tasks.withLock { tasks in
             for task in tasks { task.cancel() }
         }
-        // The tasks would see to it, but the process may exit before they get to.
+        // The tasks would end the child, but the process may exit before they do.
         nvml?.stop()
         reader.stop(waitingForStart: limit)
     }
@@ -101,7 +101,7 @@ public final class GPUSampler: Sendable {
         rule.withLock { $0 = configuration }
     }
 
-    /// How far the runs of nvidia-smi have come, for whoever watches that they go on.
+    /// How far the runs of nvidia-smi have come, for the watchdog.
     public var progress: Liveness.Sampling {
         let maxPause = max(configuration.sampleInterval, Self.detailInterval)
         return state.withLock { state in
@@ -184,7 +184,7 @@ public final class GPUSampler: Sendable {
         for announcement in announcements {
             logger.log(level: announcement.isProblem ? .warning : .info, "\(announcement.text)")
         }
-        // After the lines: whoever waits says next that all is ready.
+        // After the log lines, because the waiting thread logs next that the worker is ready.
         if isFirst { firstOutcome.signal() }
     }
 }

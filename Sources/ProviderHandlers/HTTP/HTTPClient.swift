@@ -8,8 +8,7 @@ public final class HTTPClient: Sendable {
     /// More idle transfers than this are freed; a burst's memory and connections do not stay for good.
     private static let idleLimit = 128
 
-    /// So many transfers are prompt (see `Transfer`), as many as run at once by default; those of a larger crowd do
-    /// without, for its memory's sake.
+    /// Number of prompt transfers (see `Transfer`): as many as run at once by default. Further transfers save memory.
     private static let promptLimit = 64
 
     private struct State {

@@ -28,7 +28,7 @@ extension String {
         self.init(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
     }
 
-    /// One byte for each character; `?` for one that is none of ISO 8859-1.
+    /// One byte for each character; `?` for a character outside ISO 8859-1.
     public var latin1: [UInt8] {
         unicodeScalars.map { UInt8(exactly: $0.value) ?? UInt8(ascii: "?") }
     }

@@ -17,7 +17,7 @@ import Glibc
         guard let share = unsafe curl_share_init() else { fatalError("libcurl: out of memory") }
         unsafe self.share = unsafe share
         unsafe locks = .allocate(capacity: Self.kinds)
-        // Fails for want of memory or by attributes; see `Locked`.
+        // It cannot fail here; see `Locked`.
         for kind in 0..<Self.kinds { unsafe pthread_mutex_init(locks + kind, nil) }
         unsafe ccurl_share_setopt_pointer(share, CURLSHOPT_USERDATA, locks)
         unsafe ccurl_share_setopt_lock(share, CURLSHOPT_LOCKFUNC) { _, kind, _, locks in

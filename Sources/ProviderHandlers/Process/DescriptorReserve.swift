@@ -2,11 +2,10 @@ import CGlibc
 import Glibc
 import Synchronization
 
-/// Descriptors that the process holds back, for who cannot do without one.
+/// Descriptors reserved for callers that would abort without one.
 ///
-/// That is libdispatch under Swift's tasks: it looks every second, and opens a file in /proc when work waits at that moment;
-/// when it cannot, it ends the process (workqueue.c). So whoever finds no descriptor lets go of these, and nobody takes
-/// more on until they are held again.
+/// libdispatch is such a caller: it opens a file in /proc now and then, and ends the process when it cannot (workqueue.c). So
+/// code that finds no descriptor releases the reserve, and no connection is accepted until it is held again.
 public enum DescriptorReserve {
     private static let size = 16
     /// What starting a child takes, and one more: /dev/null, two pipes and the pidfd.
@@ -70,7 +69,7 @@ public enum DescriptorReserve {
         return code
     }
 
-    /// Up to so many descriptors, and why there are no more.
+    /// Opens up to `count` descriptors, and tells why there are no more.
     private static func open(_ count: Int) -> (opened: [CInt], code: CInt?) {
         var opened: [CInt] = []
         while opened.count < count {
@@ -87,5 +86,5 @@ public enum DescriptorReserve {
 struct DescriptorShortage: Error, CustomStringConvertible {
     let code: CInt
 
-    var description: String { "\(systemError(code)): hardly a descriptor is left" }
+    var description: String { "\(systemError(code)): too few file descriptors to start a child process" }
 }

@@ -17,7 +17,7 @@ final class RunningChild: Sendable {
     /// Counts once when a start is over that `stop` came upon.
     private let startIsOver = DispatchSemaphore(value: 0)
 
-    /// Whoever started us may have left SIGCHLD ignored, and then how a child ended cannot be learnt (wait(2), NOTES).
+    /// The parent process may have left SIGCHLD ignored, which hides how a child ended (wait(2), NOTES).
     /// Once, before the first child: swift-subprocess sets a handler of its own on kernels before 5.4.
     private static let restoredChildSignal: Void = { signal(SIGCHLD, SIG_DFL) }()
 

@@ -6,7 +6,7 @@ enum Refusal: Error, Equatable {
     case methodNotAllowed(allowed: [String])
     case bodyTooLarge(limit: Int)
     case emptyBody
-    /// A length that is none, or a body longer than it was said to be.
+    /// A Content-Length that is not a number, or a body longer than its Content-Length.
     case badRequest
     case gpuBusy
     case gpuUnknown

@@ -6,7 +6,7 @@ public struct Request: Sendable {
     public var query: String
     /// Body length in bytes; nil when the client sent it chunked and nginx passes it on unbuffered.
     public var contentLength: Int?
-    /// Whether a length was declared that is none.
+    /// Whether Content-Length is not a number.
     public var isMalformed = false
     /// What names this request in both logs: nginx's `$request_id`, or one of our own.
     public var id: String

@@ -50,7 +50,7 @@ extension Fault {
         let worker = rig.deployment.worker
         return try await rig.outcome {
             let limit = Vitals.limit("Max open files", of: worker.pid) ?? "1024"
-            let (shortages, returns) = (rig.logged("cannot accept"), rig.logged("accepts again"))
+            let (shortages, returns) = (rig.logged("cannot accept"), rig.logged("accepting connections again"))
             let streams = try held.start(rig)
             let begun = rig.begun
             // No more than the library can take, and than it has to.
@@ -66,12 +66,13 @@ extension Fault {
             sleep(3)
             #expect(rig.begun < begun + probes.count)
             let seen = (held.end(streams), probes.map(Sighting.of))
-            #expect(rig.logged("cannot accept") == shortages + 1 && rig.logged("accepts again") == returns)
+            #expect(
+                rig.logged("cannot accept") == shortages + 1 && rig.logged("accepting connections again") == returns)
             try FileManager.default.removeItem(atPath: taken)
             try limitSoftly(worker, "--nofile=\(limit):")
-            try rig.deployment.waitUntil("it takes whoever comes") {
+            try rig.deployment.waitUntil("it accepts every connection") {
                 _ = try rig.deployment.fetch("GET", "/busy")
-                return rig.logged("accepts again") > returns
+                return rig.logged("accepting connections again") > returns
             }
             let parts = [seen.0, seen.1].map { Outcome($0, hasReachedEngine: true, recovery: "") }
             return Outcome(

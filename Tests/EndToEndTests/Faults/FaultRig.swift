@@ -4,7 +4,7 @@ import Testing
 
 /// A deployment that faults are put into, with the checks that every one of them has to pass.
 final class FaultRig: Sendable {
-    /// So many requests meet each fault at once, unless its row says otherwise.
+    /// Number of requests that meet each fault at once, unless its row says otherwise.
     static let crowd = 4
     /// WorkerThreads.maxIdle, and the first thread.
     private static let keptThreads = 32 + 1

@@ -6,7 +6,7 @@ struct Holdings: Equatable, Sendable, CustomStringConvertible {
     /// The worker's own and libcurl's.
     var threads: Int
     /// Those of Swift's pool, of libdispatch below it and of swift-subprocess. They come when they are first needed and go
-    /// when they have been idle, at most so many as there are processors at a time.
+    /// when they have been idle, at most one for each processor at a time.
     var poolThreads: Int
     var descriptors: Int
     /// Zombies count: they have not been waited for.

@@ -25,7 +25,7 @@ extension Fault {
         }
     }
 
-    /// Whoever finds no thread waits for one of those there are.
+    /// A request that finds no thread waits for one that exists.
     private static let threadsRunOut = Fault(
         .machine, "no thread can be started (RLIMIT_NPROC 1), with 24 requests at once",
         obstacle: OtherUser.obstacle, isRare: !OtherUser.isRoot

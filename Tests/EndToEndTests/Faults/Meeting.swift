@@ -21,7 +21,7 @@ final class Meeting: Sendable {
     private let places = Mutex<[String: Place]>([:])
     private let size = Mutex(0)
 
-    /// Expects so many at each place from now on, once.
+    /// Expects `count` requests at each place from now on, once.
     func call(_ count: Int) throws {
         size.withLock { $0 = count }
         places.withLock { places in

@@ -18,7 +18,7 @@ final class Names: Sendable {
 
     private var hosts: String { directory.path + "/hosts" }
 
-    /// - Parameter isHanging: whether a look-up waits until `release` is called: whoever opens a FIFO to read waits for a
+    /// - Parameter isHanging: whether a look-up waits until `release` is called: a program that opens a FIFO to read waits for a
     ///   writer.
     init(isHanging: Bool = false) throws {
         directory = try TemporaryDirectory()

@@ -19,7 +19,7 @@ final class Flag: Sendable {
     func raise() { state.store(true, ordering: .relaxed) }
 }
 
-/// Counts from 0, for whoever asks next.
+/// Counts from 0, one number for each call.
 final class Counter: Sendable {
     private let state = Atomic(0)
 

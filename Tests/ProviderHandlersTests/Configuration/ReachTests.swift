@@ -21,14 +21,14 @@ struct ReachTests {
         let problem = try ConfigurationFixture().problem("server:\n  socket: \"\"\n  host: 0.0.0.0\n")
         #expect(
             problem == """
-                config.yaml:3: server.host: "0.0.0.0" is not a loopback address, and whoever reaches the worker's socket has \
-                power over the worker: use 127.0.0.1 or server.socket, or set server.allow_remote to true
+                config.yaml:3: server.host: "0.0.0.0" is not a loopback address, and anyone who can connect controls the \
+                worker: use 127.0.0.1 or server.socket, or set server.allow_remote to true
                 """)
         let loaded = try ConfigurationFixture().load("server: {socket: '', host: 0.0.0.0, allow_remote: true}\n")
         #expect(
             loaded.warnings == [
                 """
-                server.host: 0.0.0.0 is not a loopback address (server.allow_remote is true): see to it that only nginx \
+                server.host: 0.0.0.0 is not a loopback address (server.allow_remote is true): make sure that only nginx \
                 reaches port 9000
                 """
             ])

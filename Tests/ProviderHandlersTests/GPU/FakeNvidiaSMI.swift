@@ -13,7 +13,7 @@ extension FakeNvidiaSMI {
     }
 }
 
-/// A descriptor that a child would inherit, with a number that shows in a list: no program opens so many by itself.
+/// A descriptor that a child would inherit, with a number that shows in a list: no program opens that number of descriptors by itself.
 func inheritableDescriptor() throws -> CInt {
     let file = open("/dev/null", O_RDONLY)
     defer { close(file) }

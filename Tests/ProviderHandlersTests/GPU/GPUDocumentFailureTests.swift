@@ -2,7 +2,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-@Suite("GPU document that is none")
+@Suite("output of nvidia-smi that is not a GPU document")
 struct GPUDocumentFailureTests {
     private func failure(_ text: String) -> GPUDocumentError? {
         do throws(GPUDocumentError) {

@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    /// Whoever has Cloudflare's tunnel needs no ngrok.
+    /// With Cloudflare's tunnel no ngrok is needed.
     @Test(arguments: [true, false])
     func aMissingAgentBesideCloudflareIsNoWarning(isURL: Bool) async throws {
         try await onThread {

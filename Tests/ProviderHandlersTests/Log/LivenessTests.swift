@@ -16,7 +16,7 @@ import Testing
             return liveness.look(at: now, accepting, sampling)
         }
 
-        /// What was found first in so many looks.
+        /// The first finding within the number of looks.
         mutating func look(
             times: Int, after pause: Duration = .seconds(1), _ change: (inout Self) -> Void = { _ in }
         ) -> (look: Int, what: String)? {

@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    /// A burst between two samples: however many come at once, so many get in, and as many again with the next sample.
+    /// A burst between two samples: the limit gets in, and the same number again with the next sample.
     @Test func soManyForEachSample() {
         let sample = Mutex<UInt64>(1)
         let admission = Admission(limit: 64, perSample: 3) { (.idle, .init(number: sample.withLock { $0 })) }

@@ -43,7 +43,7 @@ final class ChildRun: Sendable {
             case .failure: state.isOver = true
             }
             if case .sample(let sample) = line { state.sample = sample }
-            // Under the lock: nothing must come after the last word. Whoever is told never calls back.
+            // Under the lock: nothing must come after the last message. The receiver never calls back.
             report(word)
         }
     }

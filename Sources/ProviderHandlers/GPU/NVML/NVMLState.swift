@@ -33,7 +33,7 @@ struct NVMLState {
     private(set) var last: (judged: GPUJudge.Judged, time: ContinuousClock.Instant)?
     private(set) var verdict: Verdict?
 
-    /// Why NVML is not to be had; nil when it is, or it is not known yet.
+    /// Why NVML is missing; nil when it is there, or not known yet.
     var absence: String? {
         if case .missing(let reason) = outcome { reason } else { nil }
     }

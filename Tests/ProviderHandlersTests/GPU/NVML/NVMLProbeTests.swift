@@ -184,7 +184,7 @@ struct NVMLProbeTests {
         #expect(reason.hasPrefix("libnvidia-ml.so.1: "))
     }
 
-    @Test("a library that is none, and one of something else")
+    @Test("a file that is not a library, and a library of something else")
     func wrongLibrary() async throws {
         let fake = try FakeNVML(nil)
         try fake.install(try fake.directory.write("text", to: "text"))

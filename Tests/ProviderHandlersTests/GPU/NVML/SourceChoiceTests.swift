@@ -404,7 +404,7 @@ struct SourceChoiceTests {
         #expect(isUnknown(state, at: start + .seconds(1), naming: "GPU 1: GPU is lost"))
     }
 
-    @Test("trouble of a GPU that is not selected does not count, whoever tells of it")
+    @Test("trouble of a GPU that is not selected does not count, from either source")
     func notSelected() {
         var configuration = Configuration.GPU()
         configuration.devices = ["GPU-a"]
