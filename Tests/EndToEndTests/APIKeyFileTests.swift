@@ -6,7 +6,7 @@ import Testing
 @Suite struct APIKeyFileTests {
     private static let file = "/etc/provider-client/api_key"
     private static let words =
-        "no API key is set: write it into \(file) with `install -m 600 /dev/stdin \(file)` (type the key, Enter, Ctrl-D)"
+        "no API key is set: write it into \(file) with `install -D -m 600 /dev/stdin \(file)` (type the key, Enter, Ctrl-D)"
 
     @Test func theWorkerSaysThatThereIsNone() async throws {
         try #require(!FileManager.default.fileExists(atPath: Self.file), "this machine has a key of its own")

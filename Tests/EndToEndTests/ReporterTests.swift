@@ -79,7 +79,7 @@ import Testing
         #expect(
             words.contains("provider.api_key: no API key is set: write it into /etc/provider-client/api_key with "),
             "\(words)")
-        #expect(words.contains("`install -m 600 /dev/stdin /etc/provider-client/api_key`"))
+        #expect(words.contains("`install -D -m 600 /dev/stdin /etc/provider-client/api_key`"))
         #expect(run.central.requests.isEmpty)
     }
 

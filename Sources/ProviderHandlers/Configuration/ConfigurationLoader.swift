@@ -25,7 +25,10 @@ struct ConfigurationLoader {
         try refuseBoth(!provider.apiKey.isEmpty, !provider.apiKeyFile.isEmpty)
         if !provider.apiKey.isEmpty && file.isReadableByOthers {
             warnings.append(
-                "\(file.name): holds provider.api_key and every user can read it; run chmod 640 \(file.name)")
+                """
+                \(file.name): holds provider.api_key and every user can read it; run chmod 640 \(file.name), with the \
+                service's group
+                """)
         }
     }
 

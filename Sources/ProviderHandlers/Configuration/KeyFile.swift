@@ -66,7 +66,9 @@ extension ConfigurationLoader {
 
     private mutating func warnOfReaders(_ path: String, mode: String) {
         let name = Found.printable(path)
-        warnings.append("\(name): holds provider.api_key and every user can read it; run chmod \(mode) \(name)")
+        // systemd reads the file of mode 600 as root; the service itself reads the other.
+        let group = mode == "640" ? ", with the service's group" : ""
+        warnings.append("\(name): holds provider.api_key and every user can read it; run chmod \(mode) \(name)\(group)")
     }
 
     /// Needs no right to read the file. An empty one holds no key.

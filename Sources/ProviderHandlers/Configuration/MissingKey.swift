@@ -4,7 +4,7 @@ enum MissingKey {
     static func advice(writing path: String = Configuration.defaultKeyFile) -> String {
         let name = Found.printable(path)
         return """
-            no API key is set: write it into \(name) with `install -m 600 /dev/stdin \(name)` (type the key, Enter, Ctrl-D) and \
+            no API key is set: write it into \(name) with `install -D -m 600 /dev/stdin \(name)` (type the key, Enter, Ctrl-D) and \
             restart the workers (systemctl start provider-fcgi-rolling-restart), or set provider.api_key_file
             """
     }

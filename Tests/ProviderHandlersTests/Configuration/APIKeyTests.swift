@@ -103,14 +103,19 @@ struct APIKeyTests {
         let configuration = try fixture.load("provider: {api_key: a}\n", mode: 0o644)
         #expect(
             configuration.warnings == [
-                "\(path)/config.yaml: holds provider.api_key and every user can read it; run chmod 640 \(path)/config.yaml"
+                """
+                \(path)/config.yaml: holds provider.api_key and every user can read it; run chmod 640 \(path)/config.yaml, \
+                with the service's group
+                """
             ])
         #expect(try fixture.load("provider: {api_key: a}\n", mode: 0o640).warnings.isEmpty)
         #expect(try fixture.load("provider: {api_key: ''}\n", mode: 0o644).warnings.isEmpty)
         let key = try file("a", mode: 0o604)
         let keyFile = try fixture.load("provider: {api_key_file: \(key)}\n", mode: 0o644)
         #expect(
-            keyFile.warnings == ["\(key): holds provider.api_key and every user can read it; run chmod 640 \(key)"])
+            keyFile.warnings == [
+                "\(key): holds provider.api_key and every user can read it; run chmod 640 \(key), with the service's group"
+            ])
     }
 
     /// Every way to get the key wrong; `s3cret` stands for it.

@@ -50,7 +50,7 @@ struct DefaultKeyFileTests {
     @Test func withoutAKeyTheWordsNameTheFileAndTheCommand() throws {
         let file = fixture.defaultKeyFile
         let words =
-            "no API key is set: write it into \(file) with `install -m 600 /dev/stdin \(file)` (type the key, Enter, Ctrl-D)"
+            "no API key is set: write it into \(file) with `install -D -m 600 /dev/stdin \(file)` (type the key, Enter, Ctrl-D)"
         #expect(try fixture.load().missingKey?.hasPrefix(words) == true)
         // An empty one holds none.
         for contents in ["", "\n"] {
@@ -61,7 +61,8 @@ struct DefaultKeyFileTests {
         }
         // The command is the documented one.
         #expect(
-            try Repository.read("README.md").contains("    install -m 600 /dev/stdin \(Configuration.defaultKeyFile) "))
+            try Repository.read("README.md").contains(
+                "    install -D -m 600 /dev/stdin \(Configuration.defaultKeyFile) "))
     }
 
     /// As an ordinary user: no error, since no one has asked for this file.
@@ -105,7 +106,9 @@ struct DefaultKeyFileTests {
         let path = fixture.defaultKeyFile
         let loaded = try fixture.load("provider: {api_key_file: \(path)}\n")
         #expect(
-            loaded.warnings == ["\(path): holds provider.api_key and every user can read it; run chmod 640 \(path)"])
+            loaded.warnings == [
+                "\(path): holds provider.api_key and every user can read it; run chmod 640 \(path), with the service's group"
+            ])
         try write("")
         #expect(try fixture.load().warnings.isEmpty)
     }
