@@ -77,7 +77,9 @@ private func relay(
         if case .failed = ending { precondition(isWhole) }
         precondition(client.answer.elementsEqual(body) && !client.isBrokenOff)
         let hasNone = [204, 304].contains(head.status)
-        if EndToEndHeaders.isJSON(head), !EndToEndHeaders.isDelimited(head), !EndToEndHeaders.isCoded(head), !hasNone {
+        if EndToEndHeaders.isJSON(head, Array(body)), !EndToEndHeaders.isDelimited(head),
+            !EndToEndHeaders.isCoded(head), !hasNone
+        {
             // Not whether the JSON is valid within: that is the engine's business.
             let ends = [UInt8(ascii: "{"): UInt8(ascii: "}"), UInt8(ascii: "["): UInt8(ascii: "]")]
             let text = body.filter { $0 > 0x20 }

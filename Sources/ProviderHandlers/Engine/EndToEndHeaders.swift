@@ -24,9 +24,12 @@ enum EndToEndHeaders {
     /// Whether the response is a stream of server-sent events.
     static func isEventStream(_ head: HTTPResponseHead) -> Bool { mediaType(head) == "text/event-stream" }
 
-    /// Whether the response says that its body is JSON.
-    static func isJSON(_ head: HTTPResponseHead) -> Bool {
-        guard let type = mediaType(head) else { return false }
+    /// Whether the response says that its body is JSON; without any type, whether the body begins as a JSON object or array.
+    static func isJSON(_ head: HTTPResponseHead, _ body: [UInt8]) -> Bool {
+        guard let type = mediaType(head) else {
+            let first = body.first { !" \t\r\n".utf8.contains($0) }
+            return first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
+        }
         return type == "application/json" || type.hasSuffix("+json")
     }
 

@@ -213,6 +213,18 @@ import Testing
         }
     }
 
+    @Test(arguments: [(#"{"a":1}"#, 200), (#" {"a":"#, 502), ("[1,", 502), ("plain", 200), ("", 200)])
+    func aResponseWithoutATypeThatEndsWithItsConnection(body: String, status: Int) async throws {
+        try await onThread {
+            let fixture = try PipelineFixture(engine: { request in
+                _ = try request.bodyText()
+                try request.connection.send("HTTP/1.0 200 OK\r\n\r\n" + body)
+                request.closeAfterwards()
+            })
+            #expect(fixture.complete().status == status)
+        }
+    }
+
     @Test func aCodedResponseThatEndsWithItsConnectionPasses() async throws {
         try await onThread {
             let fixture = try PipelineFixture(engine: { request in
