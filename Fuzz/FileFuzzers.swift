@@ -46,7 +46,7 @@ final class KeyFileFuzzer: Sendable {
 
     func run(_ bytes: [UInt8]) {
         let end = bytes.lastIndex { !" \t\r\n".utf8.contains($0) }.map { $0 + 1 } ?? 0
-        let isKey = bytes[..<end].allSatisfy { (0x21...0x7E).contains($0) }
+        let isKey = bytes[..<end].allSatisfy { (0x21...0x7E).contains($0) && !#""'"#.utf8.contains($0) }
         for (index, environment) in environments.enumerated() {
             let (key, problem) = Self.load(bytes, key, configuration, environment)
             if end == 0 && index == 1 {
