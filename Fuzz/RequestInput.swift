@@ -22,7 +22,8 @@ struct RequestInput {
         let paths = ["/v1/chat/completions", "/v1/completions", "/busy", "/health", text(1), "/v1/completions"]
         request = Request(
             method: methods[Int(bytes[0]) % methods.count], path: paths[Int(bytes[1]) % paths.count], query: text(2),
-            contentLength: nil, contentType: text(4), accept: text(5), userAgent: text(6), hmac: text(7))
+            contentLength: nil, contentType: text(4), contentEncoding: text(6), accept: text(5), userAgent: text(6),
+            hmac: text(7))
         body = parts.count > 8 ? Array(parts[8]) : []
         isHMACRequired = bytes[2] & 1 == 1
         verdict = Int(bytes[2] >> 1 & 0b11)
@@ -58,7 +59,10 @@ struct RequestInput {
     }
 
     private func checkFields(_ seen: WirePeer.Seen) {
-        let allowed = ["content-type": request.contentType, "accept": request.accept, "user-agent": request.userAgent]
+        let allowed = [
+            "content-type": request.contentType, "content-encoding": request.contentEncoding, "accept": request.accept,
+            "accept-encoding": "identity", "user-agent": request.userAgent,
+        ]
         for (name, values) in seen.fields {
             precondition(values.count == 1, name)
             switch name {
