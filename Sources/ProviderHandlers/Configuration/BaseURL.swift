@@ -25,6 +25,13 @@ enum BaseURL {
         return String(authority.hasSuffix(port) ? authority.dropLast(port.count) : authority)
     }
 
+    /// The host of a URL, as `normalized` returns it, without port and brackets.
+    static func hostName(of url: String) -> String {
+        let authority = host(of: url)
+        if authority.hasPrefix("[") { return String(authority.dropFirst().prefix { $0 != "]" }) }
+        return String(authority.prefix { $0 != ":" })
+    }
+
     /// Host, and perhaps a port. A user is refused: it would be sent along and logged.
     private static func isAuthority(_ authority: Substring) -> Bool {
         if authority.hasPrefix("[") {

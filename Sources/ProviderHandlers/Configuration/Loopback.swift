@@ -18,12 +18,7 @@ public enum Loopback {
     }
 
     /// Whether a URL leads to such a host; the URL is one that `BaseURL` has let through.
-    static func contains(url: String) -> Bool {
-        guard let scheme = url.firstRange(of: "://") else { return false }
-        let authority = url[scheme.upperBound...].prefix { $0 != "/" }
-        if authority.hasPrefix("[") { return contains(String(authority.dropFirst().prefix { $0 != "]" })) }
-        return contains(String(authority.prefix { $0 != ":" }))
-    }
+    static func contains(url: String) -> Bool { contains(BaseURL.hostName(of: url)) }
 
     /// Whether connections are accepted at 127.0.0.1 or [::1]; asks the kernel, and waits for 0.2 s at most.
     static func isListening(_ host: String, port: Int) -> Bool {

@@ -11,12 +11,7 @@ enum HostRefusal {
         let authority = BaseURL.host(of: url)
         let words = "Ollama refuses the Host \(authority); use localhost or an address of its machine in ollama.url"
         // Ollama takes these hosts, so another program may have refused the request.
-        return isAlwaysTaken(host(of: authority)) ? "403 without a body, as when " + words : words
-    }
-
-    private static func host(of authority: String) -> String {
-        if authority.hasPrefix("[") { return String(authority.dropFirst().prefix { $0 != "]" }) }
-        return String(authority.prefix { $0 != ":" })
+        return isAlwaysTaken(BaseURL.hostName(of: url)) ? "403 without a body, as when " + words : words
     }
 
     private static func isAlwaysTaken(_ host: String) -> Bool {

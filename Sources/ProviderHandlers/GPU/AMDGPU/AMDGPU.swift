@@ -33,7 +33,7 @@ struct AMDGPU: Sendable {
     func sample() -> GPUSample? {
         let drm = root + "/class/drm"
         // Connectors are card0-DP-1.
-        let cards = Self.entries(of: drm).compactMap { name in
+        let cards = Directory.entries(of: drm).compactMap { name in
             name.hasPrefix("card") ? Int(name.dropFirst("card".count)) : nil
         }
         let devices = cards.sorted().map { "\(drm)/card\($0)/device" }.filter { Self.driver(of: $0) == "amdgpu" }
@@ -76,7 +76,7 @@ struct AMDGPU: Sendable {
 
     private func readSensors(of gpu: inout GPU, _ device: String) {
         let hwmon = device + "/hwmon"
-        guard let sensors = Self.entries(of: hwmon).filter({ $0.hasPrefix("hwmon") }).min() else { return }
+        guard let sensors = Directory.entries(of: hwmon).filter({ $0.hasPrefix("hwmon") }).min() else { return }
         let directory = "\(hwmon)/\(sensors)"
         // Thousandths of a degree, millionths of a watt.
         gpu.temperature = number(directory + "/temp1_input").map { $0 / 1000 }
@@ -109,18 +109,5 @@ struct AMDGPU: Sendable {
         }
         guard count > 0 else { return nil }
         return String(decoding: target.prefix(count), as: UTF8.self).split(separator: "/").last.map(String.init)
-    }
-
-    private static func entries(of directory: String) -> [String] {
-        guard let stream = unsafe opendir(directory) else { return [] }
-        defer { unsafe closedir(stream) }
-        var names: [String] = []
-        while let entry = unsafe readdir(stream) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            names.append(name)
-        }
-        return names
     }
 }

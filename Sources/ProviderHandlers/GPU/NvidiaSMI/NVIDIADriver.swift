@@ -41,16 +41,10 @@ final class NVIDIADriver: Sendable {
 
     /// `nvidia0` and its like; `nvidiactl` and `nvidia-uvm` are no GPUs.
     private func firstDevice() -> String? {
-        guard let stream = unsafe opendir(root + "/dev") else { return nil }
-        defer { unsafe closedir(stream) }
         let prefix = "nvidia"
-        var devices: [String] = []
-        while let entry = unsafe readdir(stream) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard name.hasPrefix(prefix), let digit = name.dropFirst(prefix.count).utf8.first else { continue }
-            if UInt8(ascii: "0")...UInt8(ascii: "9") ~= digit { devices.append(name) }
+        let devices = Directory.entries(of: root + "/dev").filter { name in
+            guard name.hasPrefix(prefix), let digit = name.dropFirst(prefix.count).utf8.first else { return false }
+            return UInt8(ascii: "0")...UInt8(ascii: "9") ~= digit
         }
         return devices.min()
     }

@@ -49,9 +49,9 @@ final class FeedFixture: Sendable {
 
     var words: [NVMLMessage] { recorded.all }
 
-    /// The newest word, once there is one that is as wanted.
+    /// The newest word that is as wanted, once there is one; `alive` only where it is asked for, as it says nothing new.
     @discardableResult
-    func word(_ what: String, _ isWanted: (NVMLMessage) -> Bool = { _ in true }) async throws -> NVMLMessage {
+    func word(_ what: String, _ isWanted: (NVMLMessage) -> Bool = { $0 != .alive }) async throws -> NVMLMessage {
         var found: NVMLMessage?
         try await eventually(what) {
             found = words.last(where: isWanted)
