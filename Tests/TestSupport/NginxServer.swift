@@ -154,19 +154,19 @@ public final class NginxServer: Sendable {
         try waitUntil("nginx has ended") { process.ended != nil }
     }
 
-    /// Has it read its configuration again: new processes take over, the old ones finish their requests. Blocks until
-    /// there is a new one, and the old ones accept nothing more.
+    /// Makes nginx read its configuration again: new processes take over, the old ones finish their requests.
+    ///
+    /// Blocks until there is a new process and no old one has the listening socket. Linux wakes one process for each
+    /// connection (EPOLLEXCLUSIVE); a connection that wakes an old process waits until the next connection comes.
     public func reload() throws {
         guard let process = process.withLock({ $0 }) else { return }
         let before = Set(Vitals.children(of: process.pid))
+        let listeners = Vitals.listeningSockets(port: port)
+        guard !listeners.isEmpty else { throw NeverHappened(description: "nobody listens on port \(port)") }
         process.send(signal: SIGHUP)
         try waitUntil("nginx has been reloaded") { !before.isSuperset(of: Vitals.children(of: process.pid)) }
-        // Its title says so (ngx_worker_process_cycle); of a process that has ended there is none.
-        try waitUntil("the old processes accept no more") {
-            before.allSatisfy { pid in
-                let title = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
-                return title.isEmpty || String(decoding: title, as: UTF8.self).contains("shutting down")
-            }
+        try waitUntil("the old processes have closed the listening socket") {
+            before.allSatisfy { Vitals.sockets(of: $0).isDisjoint(with: listeners) }
         }
     }
 }
