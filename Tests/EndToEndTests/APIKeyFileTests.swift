@@ -28,8 +28,7 @@ import Testing
     @Test func soDoesTheCheck() async throws {
         try #require(!FileManager.default.fileExists(atPath: Self.file), "this machine has a key of its own")
         for (key, isSaid) in [("", true), ("key", false)] {
-            let check = try ChildProcess(
-                try BuiltProduct.path("provider-fcgi"), ["--check-config"], environment: ["PROVIDER_API_KEY": key])
+            let check = try ChildProcess.worker(["--check-config"], environment: ["PROVIDER_API_KEY": key])
             #expect(try await check.waitForExit() == .status(0))
             #expect(check.standardError.contains("provider-fcgi: warning: provider.api_key: " + Self.words) == isSaid)
         }
@@ -38,18 +37,18 @@ import Testing
     /// By hand, as a user who may read the file.
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
     func theReporterByHandReadsTheFile() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let central = try ScriptedServer { request in
-            seen.text = request.head["Authorization"] ?? ""
+            seen.value = request.head["Authorization"] ?? ""
             try request.answer(200, "")
         }
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let work = try TemporaryDirectory()
         let reporter = try Deployment.reporter(
             behind: MountNamespace.showingKey("key-of-the-file\n", mode: "644", work: work.path), engine: engine,
             central: central, settings: ["PROVIDER_API_KEY": ""])
         #expect(try await reporter.waitForExit() == .status(0), "\(reporter.standardError)")
-        #expect(seen.text == "Bearer key-of-the-file")
+        #expect(seen.value == "Bearer key-of-the-file")
         #expect(reporter.standardError.contains("<4>\(Self.file): holds provider.api_key and every user can read it"))
         #expect(!reporter.standardError.contains("key-of-the-file"))
     }
@@ -60,7 +59,7 @@ import Testing
         arguments: [("600", "cannot be read: Permission denied"), ("644", "")])
     func theReporterOfAnOrdinaryUser(mode: String, words: String) async throws {
         let central = try ScriptedServer { try $0.answer(200, "") }
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let work = try TemporaryDirectory()
         #expect(chmod(work.path, 0o755) == 0)
         let reporter = try Deployment.reporter(

@@ -12,15 +12,15 @@ import Testing
 
     /// Whatever kind of redirect, and whether it stays on the host or not.
     @Test func noRedirectIsFollowed() async throws {
-        let other = try ScriptedServer { try $0.answer(200, #"{"valid":true}"#) }
+        let other = try ScriptedServer(FakeCentral.valid)
         let places = [other.url + "/api/provider/validate_hmac", "/elsewhere", "//127.0.0.1:\(other.port)/"]
         let redirects = [301, 302, 303, 307, 308].flatMap { status in places.map { (status, $0) } }
         let turn = Counter()
         let deployment = try await Deployment(
             central: { request in
-                let (status, place) = redirects[turn.next % redirects.count]
+                let (status, place) = redirects[turn.next() % redirects.count]
                 try request.answer(status, "", headers: ["Location: \(place)"])
-            }, engine: Deployment.oneModel)
+            }, engine: FakeEngine.oneModel)
         try await onThread {
             for redirect in redirects {
                 let answer = try deployment.complete(headers: Self.hmac)
@@ -32,7 +32,7 @@ import Testing
         }
         for _ in 0..<places.count {
             let environment = Deployment.environment(engine: deployment.engine, central: deployment.central, gpu: nil)
-            let reporter = try ChildProcess(try BuiltProduct.path("provider-reporter"), environment: environment)
+            let reporter = try ChildProcess.reporter(environment: environment)
             #expect(try await reporter.waitForExit() == .status(77))
         }
         #expect(other.requests.isEmpty)
@@ -40,9 +40,9 @@ import Testing
 
     /// Said on each of the engine's answers, and each of central's, it changes nothing for the next request.
     @Test func theEngineIsNeverGivenTheKey() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
-            for field in request.head.fields { seen.text += "\(field.name): \(field.value)\n" }
+            for field in request.head.fields { seen.value += "\(field.name): \(field.value)\n" }
             try request.answer(
                 401, "{}", headers: ["WWW-Authenticate: Basic realm=a", "Set-Cookie: a=b", "Location: /b"])
         })
@@ -50,18 +50,18 @@ import Testing
             for _ in 0..<3 { #expect(try deployment.complete(headers: Self.hmac).status == 401) }
             _ = try deployment.fetch("GET", "/health")
             #expect(deployment.engine.requests.count > 3)
-            #expect(!seen.text.contains(Deployment.apiKey))
-            #expect(!seen.text.lowercased().contains("authorization"))
-            #expect(!seen.text.lowercased().contains("cookie"))
+            #expect(!seen.value.contains(Deployment.apiKey))
+            #expect(!seen.value.lowercased().contains("authorization"))
+            #expect(!seen.value.lowercased().contains("cookie"))
         }
     }
 
     /// What a proxy says to CONNECT is not central's word, and it sees no key.
     @Test(arguments: [(200, ""), (401, #"{"valid":false}"#), (403, "{}"), (407, ""), (200, #"{"valid":true}"#)])
     func aProxyIsNotCentral(status: Int, body: String) async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let proxy = try ScriptedServer { request in
-            for field in request.head.fields { seen.text += "\(field.name): \(field.value)\n" }
+            for field in request.head.fields { seen.value += "\(field.name): \(field.value)\n" }
             try request.connection.send(
                 "HTTP/1.1 \(status) Status\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
             request.closeAfterwards()
@@ -73,7 +73,7 @@ import Testing
             let answer = try deployment.complete(headers: Self.hmac)
             #expect(Self.isUnavailable(answer))
             #expect(proxy.requests == ["CONNECT central.invalid:443 HTTP/1.1"])
-            #expect(!seen.text.contains(Deployment.apiKey))
+            #expect(!seen.value.contains(Deployment.apiKey))
             #expect(deployment.engine.requests.isEmpty)
         }
     }
@@ -188,7 +188,7 @@ import Testing
 
     /// Plain http where https is configured is no central either.
     @Test func noFallBackToPlainHTTP() async throws {
-        let central = try ScriptedServer { try $0.answer(200, #"{"valid":true}"#) }
+        let central = try ScriptedServer(FakeCentral.valid)
         let deployment = try await Deployment(settings: ["PROVIDER_URL": "https://127.0.0.1:\(central.port)"])
         try await onThread {
             let answer = try deployment.complete(headers: Self.hmac)

@@ -16,7 +16,7 @@ struct CertificateTests {
     @Test(arguments: certificates)
     func theReportersCentral(certificate: TLSServer.Certificate, cause: String) async throws {
         let central = try await TLSServer(certificate)
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let reporter = try Deployment.reporter(
             behind: central.trustingCommand, engine: engine,
             settings: ["PROVIDER_URL": central.url, "PROVIDER_LOG_LEVEL": "debug"])

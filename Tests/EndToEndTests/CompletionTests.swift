@@ -27,9 +27,9 @@ import Testing
     }
 
     @Test func anAnswerThatIsNoStream() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
-            seen.text = request.target
+            seen.value = request.target
             try request.answer(404, #"{"error":{"message":"model 'm' not found"}}"#, headers: ["X-Engine: 1"])
         })
         try await onThread {
@@ -38,14 +38,14 @@ import Testing
             #expect(answer.body == #"{"error":{"message":"model 'm' not found"}}"#)
             #expect(answer.head["X-Engine"] == "1")
             #expect(answer.head["Content-Length"] == "43")
-            #expect(seen.text == "/v1/completions?a=%201")
+            #expect(seen.value == "/v1/completions?a=%201")
         }
     }
 
     @Test func hopByHopAndSecretHeadersStayHere() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
-            seen.text = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
+            seen.value = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
             try request.answer(200, "{}")
         })
         try await onThread {
@@ -54,7 +54,7 @@ import Testing
             ]
             let status = try deployment.complete(headers: headers).status
             #expect(status == 200)
-            #expect(seen.text == "accept accept-encoding content-length content-type host user-agent")
+            #expect(seen.value == "accept accept-encoding content-length content-type host user-agent")
         }
     }
 

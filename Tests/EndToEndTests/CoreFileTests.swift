@@ -48,7 +48,7 @@ import Testing
     @Test func theReporterLeavesNone() async throws {
         try await Self.requireCores()
         let central = try ScriptedServer { try $0.connection.waitForHangUp() }
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let isLeft = try await Self.leavesACore(
             [try BuiltProduct.path("provider-reporter")],
             environment: Deployment.environment(engine: engine, central: central, gpu: nil)

@@ -93,11 +93,11 @@ import Testing
 
     @Test(arguments: ["on", "off"], [10, 200_000])
     func aChunkedUpload(buffering: String, size: Int) async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(
             nginxReplacements: Self.withoutOurs, nginxDirectives: { Self.location(buffering: buffering, socket: $0) },
             engine: { request in
-                seen.text = "\(try request.body.count())"
+                seen.value = "\(try request.body.count())"
                 try request.answer(200, "{}")
             })
         try await onThread {
@@ -110,7 +110,7 @@ import Testing
             try probe.connection.send("0\r\n\r\n")
             let response = try probe.response()
             #expect(response.status == 200)
-            #expect(seen.text == String(size))
+            #expect(seen.value == String(size))
         }
     }
 

@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func aFloodIsRefusedInJSON() async throws {
-        let machine = try ScriptedServer { try $0.answer(200, "{}") }
+        let machine = try ScriptedServer(FakeEngine.object)
         let nginx = try await Self.fleet([machine], replacing: [("rate=300r/s", "rate=1r/m")])
         try await onThread {
             func fetch(_ client: String) throws -> Deployment.Answer {
@@ -82,9 +82,9 @@ import Testing
 
     /// The machines are told who the client is by the public one alone.
     @Test func theClientsOwnWordForItsAddressGoesNoFurther() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let machine = try ScriptedServer { request in
-            seen.text = request.head.fields.filter { $0.name == "X-Forwarded-For" }.map(\.value).joined(separator: "|")
+            seen.value = request.head.fields.filter { $0.name == "X-Forwarded-For" }.map(\.value).joined(separator: "|")
             try request.answer(200, "{}")
         }
         let nginx = try await Self.fleet([machine])
@@ -92,7 +92,7 @@ import Testing
             let forwarded = ["X-Forwarded-For: 203.0.113.9, 198.51.100.1"]
             let answer = try HTTPProbe.fetch(port: nginx.port, "GET", "/busy", headers: forwarded)
             #expect(answer.status == 200)
-            #expect(seen.text == "198.51.100.1")
+            #expect(seen.value == "198.51.100.1")
         }
     }
 }

@@ -74,12 +74,12 @@ import Testing
     /// Central hears of each use and decides; what it said before counts for nothing.
     @Test(arguments: ["worker", "nginx"])
     func aReplayIsCentralsToDecide(forward: String) async throws {
-        let asked = Seen()
+        let asked = SharedValue("")
         let deployment = try await Deployment(
             forward: forward,
             central: { request in
-                asked.text += try request.bodyText()
-                try Self.answer(request, isFirst: asked.text == #"{"hmac":"once"}"#)
+                asked.value += try request.bodyText()
+                try Self.answer(request, isFirst: asked.value == #"{"hmac":"once"}"#)
             })
         try await onThread {
             #expect(try deployment.complete(headers: ["X-Inferoute-HMAC: once"]).status == 200)
@@ -108,7 +108,7 @@ import Testing
         let deployment = try await Deployment(
             forward: forward,
             central: { request in
-                let place = turn.next
+                let place = turn.next()
                 // None is answered before all have been asked about.
                 if place == count - 1 { for _ in 0..<count { all.open() } }
                 try all.wait()

@@ -36,17 +36,17 @@ import Testing
     /// A body that libfcgi does not read at once, and that nginx keeps in a file.
     @Test func aLargeBodyReachesTheEngineWhole() async throws {
         let size = 5_000_000
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(
             forward: "nginx",
             engine: { request in
-                seen.text = "\(try request.body.count()) \(request.target)"
+                seen.value = "\(try request.body.count()) \(request.target)"
                 try request.answer(404, "{}", headers: ["Location: http://elsewhere/", "X-Accel-Redirect: /busy"])
             })
         try await onThread {
             let answer = try deployment.fetch(
                 "POST", "/v1/completions?a=%201", body: String(repeating: "x", count: size))
-            #expect(seen.text == "\(size) /v1/completions?a=%201")
+            #expect(seen.value == "\(size) /v1/completions?a=%201")
             // The engine's own answer, unchanged.
             #expect(answer.status == 404)
             #expect(answer.body == "{}")
@@ -55,11 +55,11 @@ import Testing
     }
 
     @Test func hopByHopAndSecretHeadersStayHere() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(
             forward: "nginx",
             engine: { request in
-                seen.text = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
+                seen.value = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
                 try request.answer(200, "{}", headers: ["Keep-Alive: timeout=5"])
             })
         try await onThread {
@@ -69,7 +69,7 @@ import Testing
             ])
             #expect(answer.status == 200)
             #expect(answer.head["Keep-Alive"] == nil)
-            #expect(seen.text == "accept accept-encoding content-length content-type host user-agent")
+            #expect(seen.value == "accept accept-encoding content-length content-type host user-agent")
         }
     }
 

@@ -22,16 +22,16 @@ import Testing
     /// nginx lets none of these through; a peer that is not nginx might.
     @Test(arguments: ["worker", "nginx"])
     func towardsEngineAndCentral(forward: String) async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let record: ScriptedServer.Script = { request in
-            seen.text += request.head.startLine + "\n"
-            for field in request.head.fields { seen.text += "\(field.name)=\(field.value)\n" }
+            seen.value += request.head.startLine + "\n"
+            for field in request.head.fields { seen.value += "\(field.name)=\(field.value)\n" }
             try request.answer(200, #"{"valid":true}"#)
         }
         let deployment = try await Deployment(forward: forward, central: record, engine: record)
         try await onThread {
             for (name, value) in Self.parameters {
-                seen.text = ""
+                seen.value = ""
                 let before = deployment.engine.requests.count
                 var parameters = ["REQUEST_METHOD": "POST", "DOCUMENT_URI": "/v1/completions", "CONTENT_LENGTH": "2"]
                 parameters[name] = value
@@ -41,8 +41,8 @@ import Testing
                 let output = try peer.output()
                 #expect(output.hasPrefix("Status: "), "\(name) \(value)")
                 #expect(!output.contains("\nX-Injected"), "\(name) \(value)")
-                #expect(!seen.text.contains("X-Injected"), "\(name) \(value)")
-                #expect(!seen.text.contains("/api/delete"), "\(name) \(value)")
+                #expect(!seen.value.contains("X-Injected"), "\(name) \(value)")
+                #expect(!seen.value.contains("/api/delete"), "\(name) \(value)")
                 let lines = deployment.engine.requests.dropFirst(before)
                 #expect(lines.count <= 1, "\(name) \(value)")
                 #expect(
@@ -57,12 +57,12 @@ import Testing
     /// a control character, but no line end.
     @Test(arguments: ["worker", "nginx"])
     func aContentTypeThatIsNone(forward: String) async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(
             forward: forward,
             engine: { request in
                 let fields = request.head.fields.filter { $0.name.lowercased() != "host" }
-                seen.text = fields.map { "\($0.name.lowercased())=\($0.value)" }.sorted().joined(separator: " ")
+                seen.value = fields.map { "\($0.name.lowercased())=\($0.value)" }.sorted().joined(separator: " ")
                 try request.answer(200, "{}")
             })
         try await onThread {
@@ -73,7 +73,7 @@ import Testing
                 forward == "nginx"
                 ? ["accept=a\u{1}b", "content-length=2", "content-type=a\u{1}b", "user-agent=a\u{7F}b"]
                 : ["content-length=2"]
-            #expect(seen.text == (["accept-encoding=identity"] + sent).joined(separator: " "))
+            #expect(seen.value == (["accept-encoding=identity"] + sent).joined(separator: " "))
         }
     }
 
@@ -86,7 +86,7 @@ import Testing
     /// Names of models and the tunnel's URL are others' words: in the report each is one string, and it is one request.
     @Test(arguments: ["/api/models", "/v1/models", "/api/tags"])
     func towardsTheReport(list: String) async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         // One that is no URL is passed over.
         let hostile = "https://a\r\nX-Injected: 1\"}"
         let url = "https://a.example"
@@ -104,7 +104,7 @@ import Testing
         }
         let central = try ScriptedServer { request in
             #expect(request.head.fields.allSatisfy { !$0.name.hasPrefix("X-") })
-            seen.text = try request.bodyText()
+            seen.value = try request.bodyText()
             try request.answer(200, "")
         }
         let machine = try ScriptedServer(engine)
@@ -112,12 +112,12 @@ import Testing
         let reporter = try Deployment.reporter(
             ["--every", "1"], engine: machine, central: central, settings: settings)
         // On a machine with much to do the tunnel's agent may be too slow for one report.
-        try await eventually("a report with the tunnel") { seen.text.contains("https://") }
+        try await eventually("a report with the tunnel") { seen.value.contains("https://") }
         reporter.terminate()
         #expect(try await reporter.waitForExit() == .status(0), "\(reporter.standardError)")
         #expect(Set(central.requests) == ["POST /api/provider/health HTTP/1.1"])
         #expect(reporter.standardError.split(separator: "\n").allSatisfy { $0.hasPrefix("<") && !$0.hasPrefix("<0>") })
-        try Self.expectTheReport(seen.text, url: url)
+        try Self.expectTheReport(seen.value, url: url)
         // The worker tells every client the same.
         let deployment = try await Deployment(
             settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": machine.url], engine: engine)
@@ -147,16 +147,16 @@ import Testing
     /// A body is bytes, whatever name of a model is in it.
     @Test func aModelsNameIsNoHeader() async throws {
         let body = "{\"model\":\"m\r\nX-Injected: 1\r\n\r\nPOST /api/delete HTTP/1.1\r\n\r\n\"}"
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
-            seen.text = try request.bodyText()
+            seen.value = try request.bodyText()
             try request.answer(
                 200, "{}", headers: ["X-Fields: \(request.head.fields.map(\.name).joined(separator: " "))"])
         })
         try await onThread {
             let answer = try deployment.complete(body)
             #expect(answer.head["X-Fields"] == "Host Content-Type Accept-Encoding Content-Length")
-            #expect(seen.text == body)
+            #expect(seen.value == body)
             #expect(deployment.engine.requests.count == 1)
         }
     }
@@ -179,7 +179,7 @@ import Testing
             engine: { request in
                 _ = try request.bodyText()
                 // Said, so that nobody sends the next request into a connection that is being closed.
-                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\(heads[turn.next % heads.count])\r\n"
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\(heads[turn.next() % heads.count])\r\n"
                 try request.connection.send(head + "Content-Length: 2\r\n\r\n{}")
                 request.closeAfterwards()
             })

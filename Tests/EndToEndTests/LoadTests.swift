@@ -38,7 +38,7 @@ import Testing
     @Test(.measuresMemory)
     func constantMemory() async throws {
         let size = 100_000_000
-        let seen = Seen()
+        let seen = SharedValue("")
         let deployment = try await Deployment(
             settings: ["PROVIDER_SERVER_MAX_BODY_BYTES": "200000000"],
             nginxDirectives: {
@@ -52,7 +52,7 @@ import Testing
                 """
             },
             engine: { request in
-                seen.text = "\(try request.body.count())"
+                seen.value = "\(try request.body.count())"
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n")
                 let piece = String(repeating: "y", count: size / 100)
                 for _ in 0..<100 { try request.connection.send(piece) }
@@ -65,7 +65,7 @@ import Testing
             let response = try probe.response()
             #expect(response.status == 200)
             #expect(try response.body.count() == size)
-            #expect(seen.text == String(size))
+            #expect(seen.value == String(size))
             // Up to 8 MiB of an answer are held back, in an array that may be copied while it grows.
             let after = Vitals.kibibytes("VmHWM", of: deployment.worker.pid) ?? .max
             #expect(after - before < 40 * 1024, "\(before) KiB, then \(after) KiB")

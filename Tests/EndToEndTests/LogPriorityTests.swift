@@ -5,10 +5,10 @@ import Testing
 /// `<priority>` before a log line is for journald: nobody else reads it.
 @Suite struct LogPriorityTests {
     private static func dryRun(_ environment: [String: String], logsToJournal: Bool = false) throws -> ChildProcess {
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let settings = ["PROVIDER_URL": "http://192.0.2.1:8000"].merging(environment) { $1 }
-        return try ChildProcess(
-            try BuiltProduct.path("provider-reporter"), ["--dry-run"],
+        return try ChildProcess.reporter(
+            ["--dry-run"],
             environment: Deployment.environment(engine: engine, central: engine, gpu: nil).merging(settings) { $1 },
             logsToJournal: logsToJournal)
     }
@@ -32,7 +32,7 @@ import Testing
 
     /// As `provider-reporter --dry-run 2>&1 | less` has it.
     @Test func aPipe() async throws {
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let shell = try ChildProcess(
             "sh", ["-c", #""$0" --dry-run 2>&1 >/dev/null | cat"#, try BuiltProduct.path("provider-reporter")],
             environment: Deployment.environment(engine: engine, central: engine, gpu: nil)
@@ -43,10 +43,9 @@ import Testing
     }
 
     @Test func theWorkersToo() async throws {
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let directory = try TemporaryDirectory()
-        let worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"),
+        let worker = try ChildProcess.worker(
             environment: Deployment.environment(engine: engine, central: engine, gpu: nil)
                 .merging(["PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock"]) { $1 })
         try await worker.waitUntilReady()

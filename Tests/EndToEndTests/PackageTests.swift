@@ -121,8 +121,7 @@ struct PackageTests {
         for reference in ["provider-client(5)", "/usr/share/doc/provider-client/examples/config.example.yaml"] {
             #expect(text.contains(reference))
         }
-        let child = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"), ["--check-config", "--config", path], environment: [:])
+        let child = try ChildProcess.worker(["--check-config", "--config", path], environment: [:])
         #expect(try await child.waitForExit() == .status(0), "\(child.standardError)")
         // No conffile, whose change would be a question in an upgrade.
         #expect(try !Repository.read("debian/rules").contains("debian/provider-client/etc/provider-client/config.yaml"))

@@ -29,7 +29,7 @@ import Testing
 
     @Test(arguments: [("provider-fcgi", "--check-config"), ("provider-reporter", "--dry-run")])
     func soDoTheOthers(program: String, option: String) async throws {
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let environment = Deployment.environment(engine: engine, central: engine, gpu: nil)
         for (url, isWarned) in [(Self.url, true), ("http://127.0.0.1:1", false)] {
             let process = try ChildProcess(
@@ -45,7 +45,7 @@ import Testing
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
     func theReporterSaysIt() async throws {
         let central = try ScriptedServer { try $0.answer(200, "") }
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let directory = try TemporaryDirectory()
         let hosts = try directory.write("127.0.0.1 central.example\n", to: "hosts")
         let url = "http://central.example:\(central.port)"

@@ -12,14 +12,14 @@ import Testing
 
     /// It would read the key, and could call every HMAC valid.
     @Test func aCentralOverPlainHTTPIsAskedDirectly() async throws {
-        let proxy = try ScriptedServer { try $0.answer(200, #"{"valid":true}"#) }
+        let proxy = try ScriptedServer(FakeCentral.valid)
         let settings = Self.naming(proxy.url)
         let deployment = try await Deployment(
             settings: settings,
             central: { request in
                 let isHMAC = request.target == "/api/provider/validate_hmac"
                 try request.answer(isHMAC ? 401 : 200, #"{"valid":false}"#)
-            }, engine: Deployment.oneModel)
+            }, engine: FakeEngine.oneModel)
         let status = try await onThread { try deployment.complete(headers: Self.hmac).status }
         #expect(status == 401)
         let reporter = try Deployment.reporter(
@@ -35,8 +35,8 @@ import Testing
     /// Also one on another machine, by its name.
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
     func soIsARemoteOne() async throws {
-        let proxy = try ScriptedServer { try $0.answer(200, #"{"valid":true}"#) }
-        let central = try ScriptedServer { try $0.answer(401, #"{"valid":false}"#) }
+        let proxy = try ScriptedServer(FakeCentral.valid)
+        let central = try ScriptedServer(FakeCentral.invalid)
         let directory = try TemporaryDirectory()
         let hosts = try directory.write("127.0.0.1 central.example\n", to: "hosts")
         let settings = Self.naming(proxy.url).merging(["PROVIDER_URL": "http://central.example:\(central.port)"]) { $1 }
@@ -58,7 +58,7 @@ import Testing
         let settings = [
             "PROVIDER_URL": "https://central.invalid", "PROVIDER_LOG_LEVEL": "trace", "https_proxy": proxy,
         ]
-        let deployment = try await Deployment(settings: settings, engine: Deployment.oneModel)
+        let deployment = try await Deployment(settings: settings, engine: FakeEngine.oneModel)
         let status = try await onThread { try deployment.complete(headers: Self.hmac).status }
         #expect(status == 503)
         let reporter = try Deployment.reporter(

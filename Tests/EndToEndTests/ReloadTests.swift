@@ -194,13 +194,13 @@ import Testing
     /// Its signal may reach any thread; none of them is lost, and none kills.
     @Test func manyUnderLoad() async throws {
         let deployment = try await Deployment(gpu: .utilization("1 %"))
-        let isOver = Flag()
+        let isOver = SharedValue(false)
         let statuses = try await withThrowingTaskGroup(of: [Int].self) { group in
             for _ in 0..<4 {
                 group.addTask {
                     try await onThread {
                         var statuses: [Int] = []
-                        while !isOver.isRaised { statuses.append(try deployment.complete().status) }
+                        while !isOver.value { statuses.append(try deployment.complete().status) }
                         return statuses
                     }
                 }
@@ -212,7 +212,7 @@ import Testing
                     try deployment.waitUntil("there is load") { deployment.engine.requests.count > requests }
                 }
             }
-            isOver.raise()
+            isOver.value = true
             return try await group.reduce(into: []) { $0 += $1 }
         }
         #expect(statuses.allSatisfy { $0 == 200 })

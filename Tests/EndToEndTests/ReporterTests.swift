@@ -13,26 +13,26 @@ import Testing
 
     private func start(
         _ arguments: [String] = [], settings: [String: String] = [:], gpu: FakeGPU? = nil,
-        engine: @escaping ScriptedServer.Script = Deployment.oneModel, central: @escaping ScriptedServer.Script
+        engine: @escaping ScriptedServer.Script = FakeEngine.oneModel, central: @escaping ScriptedServer.Script
     ) throws -> Run {
         let engine = try ScriptedServer(engine)
         let central = try ScriptedServer(central)
         let environment = Deployment.environment(engine: engine, central: central, gpu: gpu)
-        let process = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"), arguments,
+        let process = try ChildProcess.reporter(
+            arguments,
             environment: environment.merging(settings) { $1 }, logsToJournal: true)
         return Run(process: process, central: central, engine: engine, gpu: gpu)
     }
 
     @Test func aReportArrives() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let run = try start(gpu: try FakeGPU(.utilization("7 %"))) { request in
-            seen.text = "\(request.head.startLine) \(request.head["Authorization"] ?? "") \(try request.bodyText())"
+            seen.value = "\(request.head.startLine) \(request.head["Authorization"] ?? "") \(try request.bodyText())"
             try request.answer(200, "")
         }
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
-            seen.text == """
+            seen.value == """
                 POST /api/provider/health HTTP/1.1 Bearer key-of-the-provider \
                 {"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":"12.4",\
                 "driver_version":"550.54.14","gpu_count":1,"gpus":[{"index":0,"memory_free":24108,"memory_total":24564,\
@@ -63,10 +63,10 @@ import Testing
 
     @Test(arguments: [429, 500])
     func aTemporaryFailureIsTriedAgain(status: Int) async throws {
-        let attempt = Seen()
+        let attempt = SharedValue("")
         let run = try start { request in
-            defer { attempt.text += "x" }
-            try request.answer(attempt.text.isEmpty ? status : 200, "")
+            defer { attempt.value += "x" }
+            try request.answer(attempt.value.isEmpty ? status : 200, "")
         }
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.central.requests.count == 2)
@@ -91,17 +91,17 @@ import Testing
 
     /// A GPU in trouble and a tunnel that is not there are reported, and are no failure.
     @Test func allButTheEngineIsDown() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let gpu = try FakeGPU(.fails("NVIDIA-SMI has failed"))
         let run = try start(
             settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": "http://127.0.0.1:1"], gpu: gpu,
             central: { request in
-                seen.text = try request.bodyText()
+                seen.value = try request.bodyText()
                 try request.answer(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
-            seen.text == """
+            seen.value == """
                 {"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],\
                 "errors":["gpu: nvidia-smi exited with 9: NVIDIA-SMI has failed"],\
                 "gpu":null,"ngrok":{"url":""},"object":"list","provider_type":"ollama"}
@@ -148,19 +148,19 @@ import Testing
     /// Within the same run, as soon as it has a list.
     @Test func theEngineIsAskedAgain() async throws {
         let turn = Counter()
-        let seen = Seen()
+        let seen = SharedValue("")
         let run = try start(
             engine: { request in
-                if request.target == "/v1/models" && turn.next > 1 { return try Deployment.oneModel(request) }
+                if request.target == "/v1/models" && turn.next() > 1 { return try FakeEngine.oneModel(request) }
                 try request.answer(500, "")
             },
             central: { request in
-                seen.text = try request.bodyText()
+                seen.value = try request.bodyText()
                 try request.answer(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.engine.requests.count { $0.hasPrefix("GET /v1/models ") } == 3)
-        #expect(seen.text.contains(#""id":"m""#))
+        #expect(seen.value.contains(#""id":"m""#))
         // Each kind of trouble is said once.
         #expect(run.process.standardError.count("nothing to report yet") == 1)
     }
@@ -168,15 +168,15 @@ import Testing
     /// One that has no model says so, and is believed.
     @Test(arguments: [#"{"object":"list","data":null}"#, #"{"object":"list","data":[]}"#])
     func anEmptyListIsSent(list: String) async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let run = try start(
             engine: { try $0.answer(200, list) },
             central: { request in
-                seen.text = try request.bodyText()
+                seen.value = try request.bodyText()
                 try request.answer(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
-        #expect(seen.text.contains(#""data":[],"gpu""#))
+        #expect(seen.value.contains(#""data":[],"gpu""#))
         #expect(run.process.standardError.contains("the engine has no model"))
     }
 
@@ -185,7 +185,7 @@ import Testing
         let run = try start(
             engine: { request in
                 sleep(6)
-                try Deployment.oneModel(request)
+                try FakeEngine.oneModel(request)
             },
             central: { try $0.answer(200, "") })
         #expect(try await run.process.waitForExit() == .status(0))
@@ -194,7 +194,7 @@ import Testing
     }
 
     @Test func bothTunnels() async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let programs = try ScriptedServer { request in
             let isNgrok = request.target == "/api/tunnels"
             #expect(isNgrok || request.target == "/quicktunnel")
@@ -207,12 +207,12 @@ import Testing
                 "PROVIDER_CLOUDFLARE_METRICS": programs.url,
             ],
             central: { request in
-                seen.text = try request.bodyText()
+                seen.value = try request.bodyText()
                 try request.answer(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
-        #expect(seen.text.hasPrefix(#"{"cloudflare":{"url":"https://some-words.trycloudflare.com"},"data":"#))
-        #expect(seen.text.contains(#""ngrok":{"url":"https://provider-example.ngrok-free.app"}"#))
+        #expect(seen.value.hasPrefix(#"{"cloudflare":{"url":"https://some-words.trycloudflare.com"},"data":"#))
+        #expect(seen.value.contains(#""ngrok":{"url":"https://provider-example.ngrok-free.app"}"#))
         #expect(run.process.standardError.contains("report delivered: 1 models, 1 GPUs, 2 public URLs"))
         #expect(!run.process.standardError.contains("<4>"))
     }

@@ -38,9 +38,8 @@ import Testing
             asked.open()
             try request.connection.waitForHangUp()
         }
-        let engine = try ScriptedServer(Deployment.oneModel)
-        let reporter = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"),
+        let engine = try ScriptedServer(FakeEngine.oneModel)
+        let reporter = try ChildProcess.reporter(
             environment: Deployment.environment(engine: engine, central: central, gpu: nil))
         try await onThread { try asked.wait() }
         #expect(try Self.read("/proc/\(reporter.pid)/limits").contains(#/\nMax core file size +0 +0 /#))
@@ -70,12 +69,12 @@ import Testing
         let deployment = try await Deployment(
             forward: forward, settings: ["PROVIDER_LOG_LEVEL": "trace", "PROVIDER_LOG_FORMAT": format],
             central: { request in
-                let (status, body) = Self.centrals[turn.next % Self.centrals.count]
+                let (status, body) = Self.centrals[turn.next() % Self.centrals.count]
                 try request.answer(status, body, headers: ["Location: http://central-secret/"])
             },
             engine: { request in
                 _ = try request.bodyText()
-                try request.connection.send(Self.engines[turn.next % Self.engines.count])
+                try request.connection.send(Self.engines[turn.next() % Self.engines.count])
                 request.closeAfterwards()
             })
         try await onThread {

@@ -77,24 +77,23 @@ import Testing
     @Test func aRestartUnderLoadLosesNothing() async throws {
         let directory = try TemporaryDirectory()
         let listener = try UnixListener(directory.path + "/fcgi.sock")
-        let engine = try ScriptedServer { try $0.answer(200, "{}") }
-        let central = try ScriptedServer(Deployment.validHMAC)
+        let engine = try ScriptedServer(FakeEngine.object)
+        let central = try ScriptedServer(FakeCentral.valid)
         let nginx = try await NginxServer(workerSocket: listener.path)
         let start: @Sendable () throws -> ChildProcess = {
-            try ChildProcess(
-                try BuiltProduct.path("provider-fcgi"),
+            try ChildProcess.worker(
                 environment: Deployment.environment(engine: engine, central: central, gpu: nil),
                 standardInput: listener.descriptor)
         }
         let first = try start()
         try await first.waitUntilReady()
-        let isOver = Flag()
+        let isOver = SharedValue(false)
         let statuses = try await withThrowingTaskGroup(of: [Int].self) { group in
             for _ in 0..<4 {
                 group.addTask {
                     try await onThread {
                         var statuses: [Int] = []
-                        while !isOver.isRaised {
+                        while !isOver.value {
                             let answer = try HTTPProbe.fetch(
                                 port: nginx.port, "POST", "/v1/completions", headers: ["X-Inferoute-HMAC: a"],
                                 body: "{}")
@@ -114,7 +113,7 @@ import Testing
                 #expect(try await running.waitForExit() == .status(0))
                 running = next
             }
-            isOver.raise()
+            isOver.value = true
             return try await group.reduce(into: []) { $0 += $1 }
         }
         #expect(statuses.count > 150)

@@ -35,7 +35,7 @@ import Testing
     private static let ways = ["worker", "nginx", "fleet"]
 
     private static func deployment(
-        _ way: String, engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
+        _ way: String, engine: @escaping ScriptedServer.Script = FakeEngine.object
     ) async throws -> (Deployment, front: NginxServer) {
         let deployment = try await Deployment(forward: way == "nginx" ? "nginx" : "worker", engine: engine)
         guard way == "fleet" else { return (deployment, deployment.nginx) }
@@ -82,12 +82,12 @@ import Testing
     /// What is odd and means one thing only goes on, in the one form there is: a length, and as many bytes.
     @Test(arguments: ways)
     func whatIsOddArrivesPlain(way: String) async throws {
-        let seen = Seen()
+        let seen = SharedValue("")
         let (deployment, front) = try await Self.deployment(
             way,
             engine: { request in
                 let names = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
-                seen.text += "\(names): \(try request.bodyText())\n"
+                seen.value += "\(names): \(try request.bodyText())\n"
                 try request.answer(200, "{}")
             })
         let odd = [
@@ -108,7 +108,7 @@ import Testing
                     with: front)
                 #expect(answer.contains("HTTP/1.1 200 "), "\(fields) \(body)")
             }
-            let lines = seen.text.split(separator: "\n")
+            let lines = seen.value.split(separator: "\n")
             #expect(lines.count == odd.count)
             #expect(Set(lines) == ["accept-encoding content-length host: {}"])
         }

@@ -7,8 +7,8 @@ import Testing
     private static func worker(
         _ arguments: [String] = [], _ environment: [String: String], standardInput: CInt? = nil
     ) throws -> ChildProcess {
-        try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"), arguments,
+        try ChildProcess.worker(
+            arguments,
             environment: ["PATH": noPrograms, "PROVIDER_API_KEY": "key"].merging(environment) { $1 },
             standardInput: standardInput, logsToJournal: true)
     }

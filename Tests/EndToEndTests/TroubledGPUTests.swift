@@ -133,7 +133,7 @@ import Testing
     // MARK: amdgpu
 
     private func deployment(
-        _ machine: AMDMachine, engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
+        _ machine: AMDMachine, engine: @escaping ScriptedServer.Script = FakeEngine.object
     ) async throws -> Deployment {
         try await Deployment(
             settings: AMDMachine.settings, workerCommand: machine.command, engine: engine)

@@ -19,8 +19,8 @@ import Testing
                 "PATH": noPrograms, "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock",
                 "NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "\(milliseconds * 1000)",
             ]
-            worker = try ChildProcess(
-                try BuiltProduct.path("provider-fcgi"), environment: environment.merging(settings) { $1 },
+            worker = try ChildProcess.worker(
+                environment: environment.merging(settings) { $1 },
                 logsToJournal: true)
             try await worker.waitUntilReady()
         }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct WorkerStartTests {
     private func run(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> ChildProcess {
         let environment = ["PATH": noPrograms].merging(environment) { $1 }
-        return try ChildProcess(try BuiltProduct.path("provider-fcgi"), arguments, environment: environment)
+        return try ChildProcess.worker(arguments, environment: environment)
     }
 
     @Test func theCommandLine() async throws {
@@ -110,8 +110,7 @@ import Testing
     @Test func aSocketOnDescriptor0ComesFirst() async throws {
         let directory = try TemporaryDirectory()
         let listener = try UnixListener(directory.path + "/fcgi.sock")
-        let worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"),
+        let worker = try ChildProcess.worker(
             environment: ["PATH": noPrograms, "PROVIDER_SERVER_SOCKET": directory.path + "/unused.sock"],
             standardInput: listener.descriptor)
         try await worker.waitUntilReady()

@@ -102,13 +102,10 @@ final class SoakMachine: Sendable {
 
     /// Blocks until it is ready.
     private func startWorker() throws -> ChildProcess {
-        let worker = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"), ["--config", configuration], environment: gpu.environment,
+        let worker = try ChildProcess.worker(
+            ["--config", configuration], environment: gpu.environment,
             standardInput: listener.descriptor)
-        try waitUntil("a worker is ready") {
-            if let ended = worker.ended { throw NeverHappened(description: "\(ended): \(worker.standardError)") }
-            return worker.standardError.contains("ready: listening on")
-        }
+        try worker.blockUntilReady()
         return worker
     }
 

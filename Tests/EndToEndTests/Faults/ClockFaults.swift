@@ -28,11 +28,11 @@ extension Fault {
             }
             let rounds = Counter()
             return try await rig.outcome {
-                rig.fault.isOn = true
+                rig.fault.value = true
                 let streams = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
                 for _ in streams { try began.wait() }
                 // Again as far from where the first jump has led.
-                let seconds = (rounds.next + 1) * years * 366 * 86_400
+                let seconds = (rounds.next() + 1) * years * 366 * 86_400
                 try directory.write("\(seconds)", to: "offset")
                 let year = Calendar(identifier: .gregorian)
                     .component(.year, from: Date(timeIntervalSinceNow: Double(seconds)))
@@ -44,7 +44,7 @@ extension Fault {
                 try waitUntil("the GPU is sampled as before") { gpu.runs > runs + 5 }
                 for _ in streams { jumped.open() }
                 let seen = streams.map(Sighting.of)
-                rig.fault.isOn = false
+                rig.fault.value = false
                 return Outcome(seen, hasReachedEngine: true, recovery: "nothing to recover from")
             }
         }

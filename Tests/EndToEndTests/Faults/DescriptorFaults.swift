@@ -18,7 +18,7 @@ extension Fault {
         let worker = rig.deployment.worker
         return try await rig.outcome {
             let begun = rig.begun
-            rig.fault.isOn = true
+            rig.fault.value = true
             let limit = Vitals.limit("Max open files", of: worker.pid) ?? "1024"
             try limitSoftly(worker, "--nofile=200:")
             let probes = try (0..<96).map { _ in try rig.start(isSigned: false) }
@@ -28,7 +28,7 @@ extension Fault {
             #expect(rig.begun == begun + threads)
             for _ in probes { finish.open() }
             let seen = probes.map(Sighting.of)
-            rig.fault.isOn = false
+            rig.fault.value = false
             try limitSoftly(worker, "--nofile=\(limit):")
             return Outcome(seen, hasReachedEngine: true, recovery: "as soon as requests have ended")
         }

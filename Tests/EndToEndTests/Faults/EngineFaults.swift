@@ -121,9 +121,9 @@ extension Fault {
         })
         return try await rig.outcome {
             let begun = rig.begun
-            rig.fault.isOn = true
+            rig.fault.value = true
             let seen = (0..<10).flatMap { _ in rig.crowd() }
-            rig.fault.isOn = false
+            rig.fault.value = false
             return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: "at once, on a fresh connection")
         }
     }
@@ -149,13 +149,13 @@ extension Fault {
             try request.connection.waitForHangUp()
         })
         return try await rig.outcomeOfSteps {
-            let isOver = Flag()
+            let isOver = SharedValue(false)
             let seen = LoadLog()
             async let load: Void = onThread {
-                while !isOver.isRaised { seen.add(try Sighting.of(rig.start())) }
+                while !isOver.value { seen.add(try Sighting.of(rig.start())) }
             }
             let outcome = try await onThread {
-                defer { isOver.raise() }
+                defer { isOver.value = true }
                 return try restart(rig, began, seen)
             }
             // The load's own requests are served, or meet what the others have met; an answer that had begun is a 502.
@@ -169,13 +169,13 @@ extension Fault {
 
     private static func restart(_ rig: FaultRig, _ began: Gate, _ load: LoadLog) throws -> Outcome {
         try waitUntil("there is load") { load.all.count > 5 }
-        rig.fault.isOn = true
+        rig.fault.value = true
         let streams = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
         for _ in streams { try began.wait() }
         rig.deployment.engine.stop()
         let running = streams.map(Sighting.of)
         let refused = rig.crowd()
-        rig.fault.isOn = false
+        rig.fault.value = false
         try rig.deployment.engine.start()
         let after = rig.crowd()
         let count = load.all.count

@@ -81,7 +81,7 @@ extension Fault {
     /// A fault that lies in what the engine or central does with a request, and that is over with the next one.
     static func scripted(
         _ part: Part, _ name: String, isStream: Bool = false, settings: [String: String] = [:],
-        central: @escaping ScriptedServer.Script = Deployment.validHMAC,
+        central: @escaping ScriptedServer.Script = FakeCentral.valid,
         engine: @escaping ScriptedServer.Script = FaultRig.good
     ) -> Fault {
         Fault(part, name) {
@@ -90,9 +90,9 @@ extension Fault {
             }
             return try await rig.outcome {
                 let begun = rig.begun
-                rig.fault.isOn = true
+                rig.fault.value = true
                 let seen = rig.crowd(isStream: isStream)
-                rig.fault.isOn = false
+                rig.fault.value = false
                 return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
             }
         }

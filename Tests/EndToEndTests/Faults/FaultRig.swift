@@ -11,7 +11,7 @@ final class FaultRig: Sendable {
 
     let deployment: Deployment
     /// Whether engine and central do what the fault says.
-    let fault: Switch
+    let fault: SharedValue<Bool>
     private let meeting: Meeting
     private let width: Int
 
@@ -25,7 +25,7 @@ final class FaultRig: Sendable {
 
     /// One whose engine and central are always good.
     convenience init(width: Int = 2 * crowd + 2, _ deploy: Deploy) async throws {
-        try await self.init(central: Deployment.validHMAC, engine: FaultRig.good, width: width, deploy: deploy)
+        try await self.init(central: FakeCentral.valid, engine: FaultRig.good, width: width, deploy: deploy)
     }
 
     /// Starts everything, and sends as many requests at once as there will ever be.
@@ -35,12 +35,12 @@ final class FaultRig: Sendable {
     ///   - width: more requests than that never reach central at once, some running and some coming.
     ///   - deploy: makes the deployment; for what `Deployment` takes besides the two scripts.
     init(
-        central: @escaping ScriptedServer.Script = Deployment.validHMAC,
+        central: @escaping ScriptedServer.Script = FakeCentral.valid,
         engine: @escaping ScriptedServer.Script = FaultRig.good,
         width: Int = 2 * crowd + 2,
         deploy: Deploy = FaultRig.plain
     ) async throws {
-        let fault = Switch()
+        let fault = SharedValue(false)
         self.fault = fault
         self.width = width
         let meeting = Meeting()
@@ -48,12 +48,12 @@ final class FaultRig: Sendable {
         deployment = try await deploy(
             { request in
                 try meeting.join("central")
-                try (fault.isOn ? central : Deployment.validHMAC)(request)
+                try (fault.value ? central : FakeCentral.valid)(request)
             },
             { request in
                 guard request.method == "POST" else { return try request.answer(404, "{}") }
                 try meeting.join("engine")
-                try (fault.isOn ? engine : Self.good)(request)
+                try (fault.value ? engine : Self.good)(request)
             })
         let deployment = deployment
         try await onThread {

@@ -51,14 +51,14 @@ extension Fault {
             obstacle: OtherUser.obstacle, isRare: !OtherUser.isRoot
         ) {
             let user = OtherUser()
-            let limit = Seen()
+            let limit = SharedValue("")
             return try await unknown(
                 "with the next sample", user: user,
                 fault: { rig, _ in
                     let worker = rig.deployment.worker
-                    limit.text = Vitals.limit("Max processes", of: worker.pid) ?? "unlimited"
+                    limit.value = Vitals.limit("Max processes", of: worker.pid) ?? "unlimited"
                     try user.prlimit(worker, "--nproc=1:")
-                }, over: { try user.prlimit($0.deployment.worker, "--nproc=\(limit.text):") })
+                }, over: { try user.prlimit($0.deployment.worker, "--nproc=\(limit.value):") })
         },
         Fault(
             .gpu, "nvidia-smi is not found although a driver's file speaks for a GPU",

@@ -33,10 +33,10 @@ struct HeldStreams: Sendable {
 
     /// Streams whose first token has come; what becomes of them is theirs to tell.
     func start(_ rig: FaultRig) throws -> [() -> Sighting] {
-        rig.fault.isOn = true
+        rig.fault.value = true
         let probes = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
         for _ in probes { try began.wait() }
-        rig.fault.isOn = false
+        rig.fault.value = false
         return try probes.map { probe in
             let response = try probe.response()
             let begun = try response.body.next()

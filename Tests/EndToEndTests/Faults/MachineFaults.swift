@@ -39,14 +39,14 @@ extension Fault {
         return try await rig.outcome {
             let begun = rig.begun
             let failures = rig.logged("no further thread can be started")
-            rig.fault.isOn = true
+            rig.fault.value = true
             let threads = Holdings(of: worker.pid).threads
             let limit = Vitals.limit("Max processes", of: worker.pid) ?? "unlimited"
             try user.prlimit(worker, "--nproc=1:")
             let probes = try (0..<6 * FaultRig.crowd).map { _ in try rig.start(isSigned: false) }
             try rig.waitUntilLogged("no further thread can be started", beyond: failures)
             #expect(Holdings(of: worker.pid).threads == threads)
-            rig.fault.isOn = false
+            rig.fault.value = false
             for _ in probes { finish.open() }
             let seen = probes.map(Sighting.of)
             try user.prlimit(worker, "--nproc=\(limit):")

@@ -1,16 +1,6 @@
 import Synchronization
 import TestSupport
 
-/// Something that is on or off, seen by all threads.
-final class Switch: Sendable {
-    private let state = Atomic(false)
-
-    var isOn: Bool {
-        get { state.load(ordering: .sequentiallyConsistent) }
-        set { state.store(newValue, ordering: .sequentiallyConsistent) }
-    }
-}
-
 /// Holds those who come to a place until all who are expected there have come; nobody while none are expected.
 final class Meeting: Sendable {
     private struct Place {

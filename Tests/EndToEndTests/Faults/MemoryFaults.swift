@@ -29,7 +29,7 @@ extension Fault {
         let worker = rig.deployment.worker
         return try await rig.outcome {
             let begun = rig.begun
-            rig.fault.isOn = true
+            rig.fault.value = true
             let used = Vitals.kibibytes("VmData", of: worker.pid) ?? 0
             try limitSoftly(worker, "--data=\((used + 256 * 1024) * 1024):")
             let probes = try (0..<64).map { _ in try rig.start() }
@@ -37,7 +37,7 @@ extension Fault {
             try rig.deployment.waitUntil("all are under way") { rig.begun == begun + probes.count }
             for _ in probes { all.open() }
             let seen = probes.map(Sighting.of)
-            rig.fault.isOn = false
+            rig.fault.value = false
             try limitSoftly(worker, "--data=unlimited:")
             return Outcome(seen, hasReachedEngine: true, recovery: nextRequest)
         }
@@ -67,11 +67,11 @@ extension Fault {
                 settings: ["SWIFT_BACKTRACE": "enable=no"], inherited: listener, central: central, engine: engine)
         }
         return try await rig.outcome {
-            rig.fault.isOn = true
+            rig.fault.value = true
             let worker = rig.deployment.worker
             let probes = try (0..<FaultRig.crowd).map { _ in try rig.start() }
             for _ in probes { try began.wait() }
-            rig.fault.isOn = false
+            rig.fault.value = false
             try limitSoftly(worker, "--data=\((Vitals.kibibytes("VmData", of: worker.pid) ?? 0) * 1024):")
             for _ in probes { all.open() }
             let running = Outcome(probes.map(Sighting.of), hasReachedEngine: true, recovery: "")

@@ -31,7 +31,7 @@ final class Names: Sendable {
     }
 
     /// A name that is new to the worker: neither a connection nor libcurl's memory has it.
-    func next() -> String { "peer-\(used.next).provider.invalid" }
+    func next() -> String { "peer-\(used.next()).provider.invalid" }
 
     /// From the next look-up on the name resolves. The file stays the same one: it is what is mounted.
     func resolve(_ host: String) throws {

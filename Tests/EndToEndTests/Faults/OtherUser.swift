@@ -12,7 +12,7 @@ struct OtherUser: Sendable {
     static var obstacle: String? { isRoot ? nil : "a user of the worker's own takes root" }
 
     init() {
-        id = uid_t(200_000 + Int(getpid()) % 100_000 + Self.counter.next * 100_000)
+        id = uid_t(200_000 + Int(getpid()) % 100_000 + Self.counter.next() * 100_000)
     }
 
     /// Put in front of the worker's command. The files that the test has made are root's.

@@ -105,28 +105,28 @@ extension Fault {
 
     /// As the reporter of a container runs: one process, again and again.
     private static let tunnelMoves = Fault(.processes, "the tunnel's URL changes; the ngrok agent is away in between") {
-        let agent = Seen()
-        agent.text = "https://first.ngrok-free.app"
+        let agent = SharedValue("")
+        agent.value = "https://first.ngrok-free.app"
         let ngrok = try ScriptedServer { request in
-            let url = agent.text
+            let url = agent.value
             guard !url.isEmpty else { return request.connection.reset() }
             try request.answer(200, #"{"tunnels":[{"public_url":"\#(url)","proto":"https"}]}"#)
         }
-        let reported = Seen()
+        let reported = SharedValue("")
         let engine = try ScriptedServer { try $0.answer(200, #"{"object":"list","data":[]}"#) }
         let central = try ScriptedServer { request in
-            reported.text = try request.bodyText()
+            reported.value = try request.bodyText()
             try request.answer(200, "")
         }
-        let reporter = try ChildProcess(
-            try BuiltProduct.path("provider-reporter"), ["--every", "1"],
+        let reporter = try ChildProcess.reporter(
+            ["--every", "1"],
             environment: Deployment.environment(engine: engine, central: central, gpu: nil)
                 .merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": ngrok.url]) { $1 })
         func move() async throws {
             for url in ["https://first.ngrok-free.app", "", "https://second.ngrok-free.app"] {
-                agent.text = url
+                agent.value = url
                 try await eventually("\(url) is reported") {
-                    let report = try? JSONSerialization.jsonObject(with: Data(reported.text.utf8)) as? [String: Any]
+                    let report = try? JSONSerialization.jsonObject(with: Data(reported.value.utf8)) as? [String: Any]
                     return (report?["ngrok"] as? [String: Any])?["url"] as? String == url
                 }
             }

@@ -10,13 +10,13 @@ extension Fault {
     static let engineListsNothing = Fault(
         .engine, "the engine gives the reporter no list: it is down, answers 404, an error in a 200, or resets"
     ) {
-        let trouble = Seen()
+        let trouble = SharedValue("")
         let engine = try ScriptedServer { request in
-            switch trouble.text {
+            switch trouble.value {
             case "404": try request.answer(404, "404 page not found")
             case "error": try request.answer(200, #"{"error":"Unexpected endpoint or method."}"#)
             case "reset": request.connection.reset()
-            default: try Deployment.oneModel(request)
+            default: try FakeEngine.oneModel(request)
             }
         }
         let rig = try ReporterRig(engine: engine)
@@ -24,15 +24,15 @@ extension Fault {
             try await rig.waitForReport(with: #""id":"m""#)
             engine.stop()
             try await rig.waitForRunWithoutReport("cannot connect: ")
-            trouble.text = "404"
+            trouble.value = "404"
             try engine.start()
             try await rig.waitForRunWithoutReport("/v1/models answered 404")
-            trouble.text = "error"
+            trouble.value = "error"
             try await rig.waitForRunWithoutReport("/v1/models said something that is no list")
-            trouble.text = "reset"
+            trouble.value = "reset"
             try await rig.waitForRunWithoutReport("reset")
             #expect(rig.reportsWithout(#""id":"m""#) == [])
-            trouble.text = ""
+            trouble.value = ""
             try await rig.waitForReport(with: #""id":"m""#)
             return Outcome(
                 client: "the central system: nothing", lost: "nothing: it keeps the models and their prices",
@@ -43,16 +43,16 @@ extension Fault {
     static let cloudflaredIsAway = Fault(
         .processes, "the quick tunnel's host name changes; cloudflared is away in between"
     ) {
-        let host = Seen()
+        let host = SharedValue("")
         let cloudflared = try ScriptedServer { request in
-            guard !host.text.isEmpty else { return request.connection.reset() }
-            try request.answer(200, #"{"hostname":"\#(host.text)"}"#)
+            guard !host.value.isEmpty else { return request.connection.reset() }
+            try request.answer(200, #"{"hostname":"\#(host.value)"}"#)
         }
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let rig = try ReporterRig(engine: engine, settings: ["PROVIDER_CLOUDFLARE_METRICS": cloudflared.url])
         return try await rig.outcome {
             for name in ["first.trycloudflare.com", "", "second.trycloudflare.com"] {
-                host.text = name
+                host.value = name
                 let url = name.isEmpty ? "" : "https://" + name
                 try await rig.waitForReport(with: #""cloudflare":{"url":"\#(url)"}"#)
             }
@@ -65,21 +65,21 @@ extension Fault {
     static let tunnelsAreAmbiguous = Fault(
         .processes, "the ngrok agent has several https tunnels, and none leads to nginx"
     ) {
-        let port = Seen()
+        let port = SharedValue("")
         let agent = try ScriptedServer { request in
-            let entries = [("webui", "3000"), ("provider", port.text)].map { name, port in
+            let entries = [("webui", "3000"), ("provider", port.value)].map { name, port in
                 #"{"name":"\#(name)","public_url":"https://\#(name).ngrok.app","config":{"addr":"localhost:\#(port)"}}"#
             }
             try request.answer(200, #"{"tunnels":[\#(entries.joined(separator: ","))]}"#)
         }
-        let engine = try ScriptedServer(Deployment.oneModel)
+        let engine = try ScriptedServer(FakeEngine.oneModel)
         let rig = try ReporterRig(
             engine: engine, settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": agent.url])
         return try await rig.outcome {
-            port.text = "8081"
+            port.value = "8081"
             try await rig.waitForReport(with: #""ngrok":{"url":""}"#)
             #expect(rig.log.contains(#"has 2 https tunnels, "webui", "provider", and none leads to port 8080"#))
-            port.text = "8080"
+            port.value = "8080"
             try await rig.waitForReport(with: #""ngrok":{"url":"https://provider.ngrok.app"}"#)
             return Outcome(
                 client: "the central system: an empty URL; the log names the tunnels", lost: "nothing",
@@ -92,12 +92,12 @@ extension Fault {
 private final class ReporterRig: Sendable {
     private let process: ChildProcess
     private let central: ScriptedServer
-    private let seen = Seen()
+    private let seen = SharedValue("")
 
     init(engine: ScriptedServer, settings: [String: String] = [:]) throws {
         let seen = seen
         central = try ScriptedServer { request in
-            seen.text += try request.bodyText() + "\n"
+            seen.value += try request.bodyText() + "\n"
             try request.answer(200, "")
         }
         process = try Deployment.reporter(
@@ -105,7 +105,7 @@ private final class ReporterRig: Sendable {
             settings: ["PROVIDER_REPORT_TIMEOUT": "1"].merging(settings) { $1 })
     }
 
-    private var reports: [String] { seen.text.split(separator: "\n").map(String.init) }
+    private var reports: [String] { seen.value.split(separator: "\n").map(String.init) }
     var log: String { process.standardError }
 
     func reportsWithout(_ text: String) -> [String] { reports.filter { !$0.contains(text) } }

@@ -6,14 +6,6 @@ import TestSupport
 /// servers that a test scripts.
 final class Deployment: Sendable {
     static let apiKey = "key-of-the-provider"
-    static let validHMAC: ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) }
-
-    /// An engine that lists one model, as Ollama does, and knows nothing else.
-    static let oneModel: ScriptedServer.Script = { request in
-        guard request.target == "/v1/models" else { return try request.answer(404, "404 page not found") }
-        try request.answer(
-            200, #"{"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"library"}]}"#)
-    }
 
     let engine: ScriptedServer
     let central: ScriptedServer
@@ -51,8 +43,8 @@ final class Deployment: Sendable {
         workerCommand: [String] = [], nginxCommand: [String] = [], inherited: UnixListener? = nil,
         limitsClients: Bool = false, nginxReplacements: [(String, String)] = [],
         nginxDirectives: (String) -> String = { _ in "" },
-        central: @escaping ScriptedServer.Script = Deployment.validHMAC,
-        engine: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
+        central: @escaping ScriptedServer.Script = FakeCentral.valid,
+        engine: @escaping ScriptedServer.Script = FakeEngine.object
     ) async throws {
         self.engine = try ScriptedServer(engine)
         self.central = try ScriptedServer(central)
@@ -72,16 +64,11 @@ final class Deployment: Sendable {
         nginx = try await NginxServer(
             workerSocket: socket, engine: "127.0.0.1:\(self.engine.port)", command: nginxCommand,
             limitsClients: limitsClients, extraServerDirectives: nginxDirectives(socket), replacing: nginxReplacements)
-        // Only the worker's own PATH is without programs.
-        let path = ["env", "PATH=" + (environment["PATH"] ?? "")]
-        if !workerCommand.isEmpty { environment["PATH"] = ProcessInfo.processInfo.environment["PATH"] }
-        let command =
-            workerCommand + (workerCommand.isEmpty ? [] : path)
-            + [try BuiltProduct.path("provider-fcgi"), "--config", file, "--nginx-upstream", nginx.upstreamFile]
+        let arguments = ["--config", file, "--nginx-upstream", nginx.upstreamFile]
         let variables = environment
         launch = {
-            try ChildProcess(
-                command[0], Array(command.dropFirst()), environment: variables, standardInput: inherited?.descriptor,
+            try .worker(
+                behind: workerCommand, arguments, environment: variables, standardInput: inherited?.descriptor,
                 logsToJournal: true)
         }
         process = Mutex(try launch())
@@ -147,21 +134,3 @@ final class Deployment: Sendable {
         try TestSupport.waitUntil(what, detail: { "; the worker said:\n\(worker.standardError)" }, condition)
     }
 }
-
-extension ChildProcess {
-    /// Waits for the worker's word that it listens.
-    func waitUntilReady() async throws {
-        try await eventually("the worker is ready") {
-            if let ended {
-                throw NeverHappened(description: "the worker ended (\(ended)):\n\(standardError)")
-            }
-            return standardError.contains("ready: listening on")
-        }
-    }
-}
-
-/// A PATH without nvidia-smi, also on a machine that has one.
-let noPrograms = "/nonexistent"
-
-/// A PATH whose nvidia-smi shows one idle GPU.
-let idleGPU = Repository.root + "/Tests/Fakes/idle"

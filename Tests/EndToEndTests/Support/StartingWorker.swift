@@ -12,8 +12,7 @@ final class StartingWorker: Sendable {
         let gpu = try FakeGPU(.hangs)
         self.gpu = gpu
         directory = try TemporaryDirectory()
-        process = try ChildProcess(
-            try BuiltProduct.path("provider-fcgi"),
+        process = try .worker(
             environment: [
                 "PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock",
                 "PROVIDER_GPU_SOURCE": "nvidia-smi",
