@@ -37,7 +37,7 @@ struct NginxConfigurationTests {
         try FileManager.default.removeItem(atPath: prefix.path + "/snippets/provider-locations.conf")
         let (exit, text) = try await Self.check(prefix)
         #expect(exit == .status(0), "\(text)")
-        for file in ["README.md", "nginx/provider-locations.conf"] {
+        for file in ["docs/DEPLOY.md", "nginx/provider-locations.conf"] {
             #expect(try Repository.read(file).contains("include snippets/provider-locations[.]conf;"), "\(file)")
         }
     }

@@ -251,15 +251,15 @@ import Testing
     /// The package and the container have every file, and the documentation names it.
     @Test func everyFileIsInstalled() throws {
         let installed = try Repository.read("debian/provider-client.install") + Repository.read("debian/rules")
-        let readme = try Repository.read("README.md")
+        let document = try Repository.read("docs/DEPLOY.md")
         for file in try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/nginx") {
             // For those who ask for them.
             if ["fleet.conf", "provider-handoff.conf", "provider-upstream.conf"].contains(file) { continue }
             #expect(installed.contains("nginx/" + file), "\(file)")
             #expect(try Repository.read("Dockerfile").contains("nginx/" + file), "\(file)")
-            #expect(readme.contains(file), "\(file)")
+            #expect(document.contains(file), "\(file)")
         }
-        for file in ["README.md", "nginx/provider-locations.conf", "nginx/provider.conf"] {
+        for file in ["README.md", "docs/DEPLOY.md", "nginx/provider-locations.conf", "nginx/provider.conf"] {
             #expect(try Repository.read(file).contains("provider.hmac: required"), "\(file)")
         }
     }

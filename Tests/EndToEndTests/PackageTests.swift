@@ -85,7 +85,7 @@ struct PackageTests {
         }
     }
 
-    /// The statuses of `--help` are those of the manual and of the README.
+    /// The statuses of `--help` are those of the manual.
     @Test(arguments: [("provider-fcgi", "provider-fcgi.8"), ("provider-reporter", "provider-reporter.8")])
     func theManualNamesEveryExitStatus(program: String, page: String) async throws {
         let child = try ChildProcess(try BuiltProduct.path(program), ["--help"])

@@ -109,12 +109,12 @@ struct SystemdUnitsTests {
         #expect(limit >= run + 10)
     }
 
-    /// The README's drop-in, beside the timer as shipped.
+    /// The documented drop-in, beside the timer as shipped.
     @Test(arguments: [("", ""), ("=3min", "=soon")])
     func reportsEveryThreeMinutes(right: String, wrong: String) async throws {
-        let readme = try Repository.read("README.md")
+        let document = try Repository.read("docs/OPERATIONS.md")
         let marks = #/systemctl edit provider-reporter.timer\n\n(?<text>(?: {8}.*\n)+)/#
-        let shown = try #require(readme.firstMatch(of: marks)?.text)
+        let shown = try #require(document.firstMatch(of: marks)?.text)
         var dropIn = shown.split(separator: "\n").map { $0.dropFirst(8) }.joined(separator: "\n") + "\n"
         #expect(dropIn == "[Timer]\nOnUnitActiveSec=\nOnUnitActiveSec=3min\n")
         if !right.isEmpty { dropIn.replace(right, with: wrong) }

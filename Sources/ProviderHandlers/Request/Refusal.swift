@@ -1,6 +1,6 @@
 /// Every answer of ours that is not a success: the one place that maps a reason to a status and a code.
 ///
-/// Codes are part of the interface (README, "Errors"): they never change their meaning.
+/// Codes are part of the interface (docs/API.md, "Errors"): they never change their meaning.
 enum Refusal: Error, Equatable {
     case notFound
     case methodNotAllowed(allowed: [String])
