@@ -144,25 +144,54 @@ struct DocumentsTests {
         }
     }
 
-    /// A link to a section leads to a heading, by the name that GitHub gives it.
-    @Test func everyLinkToASectionLeads() throws {
-        let documents =
-            ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-            + (try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/docs").map { "docs/" + $0 })
-            .filter { $0.hasSuffix(".md") }
-        var count = 0
-        for document in documents {
+    /// Every document of the repository, by its path there.
+    static func documents() throws -> [String] {
+        let names = try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/docs").sorted()
+        return ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+            + names.filter { $0.hasSuffix(".md") }.map { "docs/" + $0 }
+    }
+
+    /// A link leads to a file of the repository, and to a heading in it, by the name that GitHub gives the heading.
+    @Test func everyLinkLeads() throws {
+        var (files, sections) = (0, 0)
+        for document in try Self.documents() {
             let base = document.hasPrefix("docs/") ? "/docs/" : "/"
-            for match in try Repository.read(document).matches(of: /\]\(([^)#:]*)#([^)]+)\)/) {
+            for match in try Repository.read(document).matches(of: /\]\(([^)#]*)(?:#([^)]+))?\)/) {
+                if match.1.contains("://") { continue }
                 let target =
                     match.1.isEmpty
                     ? document : String(URL(fileURLWithPath: base + match.1).standardized.path.dropFirst())
+                files += 1
+                #expect(FileManager.default.fileExists(atPath: Repository.root + "/" + target), "\(document): \(match.0)")
+                guard let section = match.2 else { continue }
+                sections += 1
                 let headings = try Repository.read(target).split(separator: "\n").filter { $0.hasPrefix("#") }
-                #expect(headings.map(Self.anchor).contains(String(match.2)), "\(document): \(match.0)")
-                count += 1
+                #expect(headings.map(Self.anchor).contains(String(section)), "\(document): \(match.0)")
             }
         }
-        #expect(count > 10)
+        #expect(files > 60 && sections > 30)
+    }
+
+    @Test func theIndexNamesEveryDocument() throws {
+        let index = try Repository.read("docs/README.md")
+        for document in try Self.documents() where document != "docs/README.md" {
+            let path = document.hasPrefix("docs/") ? String(document.dropFirst(5)) : "../" + document
+            #expect(index.contains("](\(path))"), "\(document)")
+        }
+        #expect(try Repository.read("README.md").split(separator: "\n", omittingEmptySubsequences: false).count <= 150)
+    }
+
+    /// A reader finds each source file that a document names.
+    @Test(arguments: ["docs/ARCHITECTURE.md", "docs/DECISIONS.md", "docs/GPU.md", "docs/PERFORMANCE.md", "CONTRIBUTING.md"])
+    func everySourceFileIsThere(document: String) throws {
+        var names: Set<Substring> = []
+        for folder in ["Sources", "Tests"] {
+            let paths = FileManager.default.enumerator(atPath: Repository.root + "/" + folder)
+            for case let path as String in paths ?? .init() { names.insert(path.split(separator: "/").last ?? "") }
+        }
+        let named = try Repository.read(document).matches(of: /[A-Za-z]+\.swift\b/).map { $0.0 }
+        #expect(Set(named).subtracting(names) == [])
+        if document == "docs/ARCHITECTURE.md" { #expect(named.count > 20) }
     }
 
     private static func anchor(_ heading: Substring) -> String {
