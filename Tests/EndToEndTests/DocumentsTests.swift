@@ -162,7 +162,8 @@ struct DocumentsTests {
                     match.1.isEmpty
                     ? document : String(URL(fileURLWithPath: base + match.1).standardized.path.dropFirst())
                 files += 1
-                #expect(FileManager.default.fileExists(atPath: Repository.root + "/" + target), "\(document): \(match.0)")
+                #expect(
+                    FileManager.default.fileExists(atPath: Repository.root + "/" + target), "\(document): \(match.0)")
                 guard let section = match.2 else { continue }
                 sections += 1
                 let headings = try Repository.read(target).split(separator: "\n").filter { $0.hasPrefix("#") }
@@ -182,7 +183,9 @@ struct DocumentsTests {
     }
 
     /// A reader finds each source file that a document names.
-    @Test(arguments: ["docs/ARCHITECTURE.md", "docs/DECISIONS.md", "docs/GPU.md", "docs/PERFORMANCE.md", "CONTRIBUTING.md"])
+    @Test(arguments: [
+        "docs/ARCHITECTURE.md", "docs/DECISIONS.md", "docs/GPU.md", "docs/PERFORMANCE.md", "CONTRIBUTING.md",
+    ])
     func everySourceFileIsThere(document: String) throws {
         var names: Set<Substring> = []
         for folder in ["Sources", "Tests"] {
