@@ -79,7 +79,8 @@ struct DocumentedCommandsTests {
             let commands = block.commands.replacing("http://127.0.0.1:8080", with: deployment.nginx.url)
             let bash = try ChildProcess("bash", ["-euo", "pipefail", "-c", commands], environment: environment)
             #expect(try await bash.waitForExit() == .status(0), "\(block.testDescription):\n\(bash.standardError)")
-            #expect(bash.standardOutput.contains(block.output), "\(block.testDescription)")
+            // Foundation's `contains` finds no empty text.
+            #expect(block.output.isEmpty || bash.standardOutput.contains(block.output), "\(block.testDescription)")
         }
     }
 }
