@@ -1,13 +1,12 @@
 extension Duration {
-    /// Whole milliseconds, rounded down; libcurl takes its limits so.
+    /// Whole milliseconds, rounded down, as libcurl takes its limits.
     var milliseconds: Int {
         Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000)
     }
 
-    /// For poll(2) and its like: never 0 for a rest that is not over, which would spin.
+    /// For poll(2): never 0 while time is left, which would spin; never negative, which poll takes for "no limit".
     ///
-    /// Never negative either, which poll takes for "no limit": a rest that was to be computed a moment ago may be over by
-    /// now, by as long as the thread did not get to run in between.
+    /// The rest of a deadline can be negative: the thread may not have run since the deadline passed.
     public var pollMilliseconds: CInt { self > .zero ? CInt(clamping: milliseconds + 1) : 0 }
 
     /// Seconds with their fraction, for texts and JSON.

@@ -6,8 +6,8 @@ import Glibc
 /// then has to be scheduled before any other thread gets on. That took a third of the worker's processor time at 32 requests
 /// at once. A pthread mutex goes to a running thread. ThreadSanitizer understands it as well.
 ///
-/// `@unchecked Sendable`: `value` is touched in `withLock` alone, whose lock orders that, and `init` takes over a value
-/// that nobody else refers to.
+/// `@unchecked Sendable`: only `withLock` uses `value`, with the lock held, and `init` takes over a value without other
+/// references.
 @safe public struct Locked<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     // Not inline: a pthread_mutex_t must not move.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
@@ -28,7 +28,7 @@ import Glibc
         unsafe lock.deallocate()
     }
 
-    /// Runs `body` with the lock held, which must not be asked for again in there.
+    /// Runs `body` with the lock held. `body` must not take the lock again.
     public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {

@@ -79,7 +79,7 @@ extension EngineModels {
             case .tooLarge(let limit):
                 return .nothing(Finding(kind: .noList, words: "\(url) said more than \(limit) bytes"))
             case .broken, .headTooLarge, .cancelled:
-                return .nothing(Finding(kind: .noList, words: "\(url): \(Found.foreign("\(error)"))"))
+                return .nothing(Finding(kind: .noList, words: "\(url): \(ForeignText.short("\(error)"))"))
             }
         }
     }
@@ -121,7 +121,7 @@ extension EngineModels {
 
     /// A field's value up to its parameters, which need not be shown.
     private static func word(_ value: String?) -> String {
-        Found.foreign(String((value ?? "").prefix { $0 != ";" && $0 != " " }))
+        ForeignText.short(String((value ?? "").prefix { $0 != ";" && $0 != " " }))
     }
 
     private func hostRefusal(_ status: Int, isBodyEmpty: Bool) -> String? {

@@ -99,7 +99,7 @@ enum LoadReading: Equatable {
 
     /// The same with its brackets, and of its own result the same again.
     static func printable(_ text: String) -> String {
-        let excerpt = singleSpaced(String(ForeignText.excerpt(singleSpaced(text).utf8).prefix(maxWords)))
+        let excerpt = singleSpaced(ForeignText.excerpt(singleSpaced(text).utf8, limit: maxWords))
         return excerpt.isEmpty ? "unprintable text" : excerpt
     }
 

@@ -6,9 +6,9 @@ struct BoundedFile {
     /// Whether every user of the machine may read it.
     let isReadableByOthers: Bool
 
-    /// - Throws: for anything but a regular file of at most `limit` bytes; never waits, as opening a FIFO would.
+    /// - Throws: for anything but a regular file of at most `limit` bytes. Never blocks, not even on a FIFO.
     init(_ path: String, limit: Int) throws(UnreadableFile) {
-        // O_NONBLOCK: a FIFO without a writer opens at once. O_NOCTTY: a terminal named by mistake is not taken over.
+        // O_NONBLOCK: a FIFO without a writer opens at once. O_NOCTTY: a terminal does not become the controlling terminal.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else {
             let code = errno
@@ -25,7 +25,7 @@ struct BoundedFile {
         bytes = try Self.read(descriptor, limit: limit)
     }
 
-    /// Counts what is read, not what fstat says: a file can grow.
+    /// Counts the bytes read, since a file can grow after fstat.
     private static func read(_ descriptor: CInt, limit: Int) throws(UnreadableFile) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16_384)
@@ -57,8 +57,30 @@ struct BoundedFile {
 /// Why a file could not be read.
 struct UnreadableFile: Error {
     let reason: String
-    /// There is no such file, as opposed to one that is there and cannot be read.
+    /// There is no such file, in contrast to an unreadable file.
     var isMissing = false
-    /// The system's number for it (errno(3)); 0 for a reason of our own.
+    /// The system's error number (errno(3)); 0 for other reasons.
     var code: CInt = 0
+}
+
+/// A directory of the file system.
+enum Directory {
+    /// The names in a directory, in no order; empty when the directory cannot be read.
+    static func entries(of directory: String) -> [String] {
+        guard let stream = unsafe opendir(directory) else { return [] }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            names.append(name)
+        }
+        return names
+    }
+}
+
+/// The system's description of an error number (strerror(3)).
+public func systemError(_ code: CInt) -> String {
+    unsafe String(cString: strerror(code))
 }
