@@ -115,6 +115,6 @@ private struct LineCheck: LogHandler {
         let line = LogLine(
             level: event.level, message: event.message.description, fields: event.metadata ?? [:])
         precondition(isOneLine(line.text(hasPriority: true)))
-        precondition(json(Array(line.json(at: LogTime()).utf8)) is [String: Any])
+        precondition(json(Array(line.json(at: Date()).utf8)) is [String: Any])
     }
 }

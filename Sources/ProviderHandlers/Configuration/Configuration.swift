@@ -24,9 +24,9 @@ public struct Configuration: Sendable, Equatable {
         public var port = 9000
         /// Whether a TCP socket may be one that other machines reach.
         public var allowRemote = false
-        /// Completions that run at once; the next one is answered 503.
+        /// Limit of completions that run at once; the next completion gets a 503.
         public var maxInFlight = 64
-        /// Largest request body in bytes; a larger one is answered 413.
+        /// Largest request body in bytes; a larger body gets a 413.
         public var maxBodyBytes = 33_554_432
         /// How long requests in flight may take to finish after SIGTERM.
         public var drainTimeout = Duration.seconds(600)
@@ -38,61 +38,61 @@ public struct Configuration: Sendable, Equatable {
         public var url = "http://localhost:11434"
         public var forward = Forwarder.worker
         public var connectTimeout = Duration.seconds(5)
-        /// From the request sent to the first byte of the answer.
+        /// From the sent request to the first byte of the response.
         public var firstByteTimeout = Duration.seconds(600)
-        /// Between two reads of the answer.
+        /// Between two reads of the response.
         public var idleTimeout = Duration.seconds(600)
     }
 
-    /// Who sends an admitted completion to the engine.
+    /// Which program sends an admitted completion to the engine.
     public enum Forwarder: String, Sendable, Equatable, CaseIterable {
         case worker
-        /// The worker answers with a redirect to nginx's location `@engine`.
+        /// Handoff: the worker redirects nginx to its location `@engine`.
         case nginx
     }
 
-    /// The central system and how this machine shows who it is.
+    /// The central system, and how this machine authenticates there.
     public struct Provider: Sendable, Equatable {
-        /// Bearer key for central; never printed.
+        /// Bearer key for the central system; never printed.
         public var apiKey = Secret("")
-        /// File that holds the key instead; read when the configuration is loaded.
+        /// File that holds the key, in place of `apiKey`; read when the configuration is loaded.
         public var apiKeyFile = ""
-        /// Base URL of central without a trailing slash.
+        /// Base URL of the central system without a trailing slash.
         public var url = "http://localhost:80"
         /// Reported as `provider_type`.
         public var type = "ollama"
         public var hmac = HMACPolicy.optional
         /// Request header that carries the HMAC.
         public var hmacHeader = "X-Inferoute-HMAC"
-        /// For one run of the reporter: collecting, asking the engine again, and delivering.
+        /// Limit of one run of the reporter: collecting, asking the engine again, and delivering.
         public var reportTimeout = Duration.seconds(60)
     }
 
-    /// Whether a completion without an HMAC is let in.
+    /// Whether a completion without an HMAC is admitted.
     public enum HMACPolicy: String, Sendable, Equatable, CaseIterable {
         /// Validated when present.
         case optional
-        /// A completion without one is answered 401.
+        /// A completion without an HMAC gets a 401.
         case required
     }
 
     /// The public tunnel of ngrok.
     public struct Ngrok: Sendable, Equatable {
-        /// Public URL to report; empty means: ask the agent at `api`.
+        /// Public URL to report; where it is empty, the agent at `api` is asked.
         public var url = ""
         /// Base URL of the ngrok agent's local API.
         public var api = "http://127.0.0.1:4040"
-        /// Name of the tunnel that leads to nginx; empty means: find it.
+        /// Name of the tunnel that leads to nginx; where it is empty, `port` finds the tunnel.
         public var tunnel = ""
-        /// nginx's port, to which one of several tunnels has to lead.
+        /// nginx's port: of several tunnels, the tunnel that leads there is taken.
         public var port = 8080
     }
 
     /// The public tunnel of Cloudflare; with both keys empty the report does not mention it.
     public struct Cloudflare: Sendable, Equatable {
-        /// Public URL to report; empty means: ask cloudflared at `metrics`.
+        /// Public URL to report; where it is empty, cloudflared at `metrics` is asked.
         public var url = ""
-        /// Base URL of cloudflared's metrics server, which knows the host name of a quick tunnel; empty means: do not ask.
+        /// Base URL of cloudflared's metrics server, which knows the host name of a quick tunnel; may be empty.
         public var metrics = ""
 
         /// Whether the operator uses Cloudflare's tunnel.
@@ -104,31 +104,31 @@ public struct Configuration: Sendable, Equatable {
         public var source = GPUSource.auto
         /// Program name looked up on PATH, then in WSL 2's directory; or a path.
         public var nvidiaSMI = "nvidia-smi"
-        /// How long one run of nvidia-smi may take; above 5 s `maxSampleAge` has to leave room for two of them.
+        /// Limit of one run of nvidia-smi; above 5 s `maxSampleAge` has to leave room for two runs.
         public var nvidiaSMITimeout = Duration.seconds(5)
         /// Utilization in percent above which (strictly) a GPU is busy.
         public var busyThreshold = 20
         public var busyPolicy = BusyPolicy.any
         /// Positions in nvidia-smi's order or UUIDs; empty means all.
         public var devices: [String] = []
-        /// Between two runs of nvidia-smi; NVML is asked more often by itself.
+        /// Between two runs of nvidia-smi. NVML has an interval of its own.
         public var sampleInterval = Duration.seconds(1)
-        /// A newest sample older than this makes the state unknown.
+        /// Once the newest sample is older, the GPU state is unknown.
         public var maxSampleAge = Duration.seconds(10)
-        /// Completions that one sample lets in; 0 is no limit. See `Admission.Sample` for what a sample is.
+        /// Limit of completions that one sample admits; 0 means no limit.
         public var admitPerSample = 0
 
-        /// However long a run of nvidia-smi takes, the next begins after this much, unless `sampleInterval` is longer.
+        /// Longest pause after a slow run of nvidia-smi, unless `sampleInterval` is longer.
         static let longestPause = Duration.seconds(5)
     }
 
-    /// Who tells of the GPUs' load.
+    /// Where the GPUs' load is read.
     public enum GPUSource: String, Sendable, Equatable, CaseIterable {
-        /// NVML where it works, else nvidia-smi; on a machine without either, the amdgpu driver.
+        /// NVML where it works, else nvidia-smi; the amdgpu driver on a machine without both.
         case auto
         case nvml
         case nvidiaSMI = "nvidia-smi"
-        /// AMD's cards alone; NVIDIA's are not asked.
+        /// The amdgpu driver alone.
         case amdgpu
     }
 
@@ -143,17 +143,15 @@ public struct Configuration: Sendable, Equatable {
         public var level = LogLevel.info
         public var format = LogFormat.text
     }
+}
 
-    /// swift-log's levels by their own names.
-    public enum LogLevel: String, Sendable, Equatable, CaseIterable {
-        case trace, debug, info, notice, warning, error, critical
+extension LogSettings {
+    public convenience init(_ log: Configuration.Log) {
+        self.init(level: log.level, format: log.format)
     }
 
-    /// What a log line looks like.
-    public enum LogFormat: String, Sendable, Equatable, CaseIterable {
-        /// A line of text; with its priority where journald reads it.
-        case text
-        /// An object a line, for those who ship logs.
-        case json
+    /// From the next line on.
+    public func change(to log: Configuration.Log) {
+        change(level: log.level, format: log.format)
     }
 }

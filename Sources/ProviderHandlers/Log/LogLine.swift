@@ -1,6 +1,7 @@
+import FoundationEssentials
 import Logging
 
-/// One line of the log before it is written down.
+/// One line of the log, not yet formatted.
 struct LogLine {
     var level: Logger.Level
     var message: String
@@ -8,7 +9,7 @@ struct LogLine {
 
     /// `message key=value …`, the keys in order.
     ///
-    /// - Parameter hasPriority: whether `<priority>`, which journald reads, stands before it (sd-daemon(3)).
+    /// - Parameter hasPriority: whether the line starts with `<priority>` for journald (sd-daemon(3)).
     func text(hasPriority: Bool) -> String {
         var line = hasPriority ? "<\(level.priority)>" : ""
         Self.append(message, to: &line)
@@ -19,9 +20,12 @@ struct LogLine {
         return line
     }
 
+    /// RFC 3339, in UTC to the millisecond: `2026-01-31T23:59:59.999Z`.
+    private static let timeStyle = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+
     /// A JSON object (RFC 8259): time, level and message first, then the fields in order, numbers as numbers.
-    func json(at time: LogTime) -> String {
-        var line = #"{"time":"\#(time)","level":"\#(level.rawValue)","message":"#
+    func json(at time: Date) -> String {
+        var line = #"{"time":"\#(time.formatted(Self.timeStyle))","level":"\#(level.rawValue)","message":"#
         Self.appendJSON(message, to: &line)
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
             line += ","
@@ -36,7 +40,7 @@ struct LogLine {
 
     /// Control characters could forge a second line or steer a terminal.
     private static func append(_ text: String, to line: inout String) {
-        // Almost all text is plain, and every request logs some.
+        // The fast path: almost all text is plain, and every request logs some.
         if text.utf8.allSatisfy({ 0x20...0x7E ~= $0 }) {
             line += text
             return
@@ -52,7 +56,7 @@ struct LogLine {
             ? "\"" + String(value.map { $0 == "\"" ? "'" : $0 }) + "\"" : value
     }
 
-    /// Whether a value needs no quotation marks, as far as that shows at a glance.
+    /// A fast check: false also for some values that need no quotation marks.
     private static func isPlainWord(_ value: String) -> Bool {
         !value.isEmpty && value.utf8.allSatisfy { 0x21...0x7E ~= $0 && $0 != 0x22 && $0 != 0x3D }
     }
@@ -89,7 +93,7 @@ struct LogLine {
     }
 }
 
-/// A field that has no value this time: `-` in text, `null` in JSON.
+/// A field without a value: `-` in text, `null` in JSON.
 struct NoValue: CustomStringConvertible, Sendable {
     var description: String { "-" }
 }

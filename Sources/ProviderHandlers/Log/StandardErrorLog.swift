@@ -1,31 +1,10 @@
+import FoundationEssentials
 import Glibc
 public import Logging
 
-/// Level and format of the log, for all loggers that were made with it; both can change while they are used.
-public final class LogSettings: Sendable {
-    private let state: Locked<(level: Logger.Level, format: Configuration.LogFormat)>
-
-    public init(_ configuration: Configuration.Log) {
-        state = Locked((Self.level(configuration), configuration.format))
-    }
-
-    /// From the next line on.
-    public func change(to configuration: Configuration.Log) {
-        state.withLock { $0 = (Self.level(configuration), configuration.format) }
-    }
-
-    var level: Logger.Level { state.withLock { $0.level } }
-    var format: Configuration.LogFormat { state.withLock { $0.format } }
-
-    /// Both enumerations have the same names; the configuration's own keeps swift-log out of its interface.
-    private static func level(_ configuration: Configuration.Log) -> Logger.Level {
-        Logger.Level(rawValue: configuration.level.rawValue) ?? .info
-    }
-}
-
 /// Writes log lines to standard error: as `message key=value …`, or as JSON.
 ///
-/// A line for journald begins with `<priority>` (sd-daemon(3)); nobody else reads that.
+/// A line of text for journald begins with `<priority>` (sd-daemon(3)).
 public struct StandardErrorLog: LogHandler {
     public var metadata: Logger.Metadata = [:]
     private let settings: LogSettings
@@ -34,7 +13,8 @@ public struct StandardErrorLog: LogHandler {
 
     public init(_ settings: LogSettings) {
         self.settings = settings
-        isJournal = Journal.receives(STDERR_FILENO, environment: Program.environment)
+        isJournal = Journal.receives(
+            STDERR_FILENO, stream: unsafe getenv("JOURNAL_STREAM").map { unsafe String(cString: $0) })
     }
 
     /// The settings' level, unless this logger was given one of its own.
@@ -56,7 +36,7 @@ public struct StandardErrorLog: LogHandler {
         let text =
             switch settings.format {
             case .text: line.text(hasPriority: isJournal)
-            case .json: line.json(at: LogTime())
+            case .json: line.json(at: .now)
             }
         Program.writeToStandardError(text + "\n")
     }
@@ -66,5 +46,20 @@ extension Logger {
     /// A logger for a program of ours.
     public static func standardError(_ label: String, _ settings: LogSettings) -> Logger {
         Logger(label: label) { _ in StandardErrorLog(settings) }
+    }
+}
+
+/// Whether what a process writes reaches journald.
+enum Journal {
+    /// Whether a descriptor is the stream that systemd has connected to journald.
+    ///
+    /// A child may have inherited the variable and another stream, so device and inode are compared.
+    ///
+    /// - Parameter stream: `JOURNAL_STREAM`: device and inode, "separated by a colon" (systemd.exec(5)).
+    static func receives(_ descriptor: CInt, stream: String?) -> Bool {
+        guard let stream else { return false }
+        var information = stat()
+        guard unsafe fstat(descriptor, &information) == 0 else { return false }
+        return stream == "\(information.st_dev):\(information.st_ino)"
     }
 }

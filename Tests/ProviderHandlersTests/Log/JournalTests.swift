@@ -15,7 +15,7 @@ struct JournalTests {
         let device = information.st_dev
         let inode = information.st_ino
         func receives(_ stream: String?) -> Bool {
-            Journal.receives(ends[1], environment: stream.map { ["JOURNAL_STREAM": $0] } ?? [:])
+            Journal.receives(ends[1], stream: stream)
         }
         #expect(receives("\(device):\(inode)"))
         for other in [
@@ -25,6 +25,6 @@ struct JournalTests {
         ] {
             #expect(!receives(other), "\(other ?? "none")")
         }
-        #expect(!Journal.receives(-1, environment: ["JOURNAL_STREAM": "\(device):\(inode)"]))
+        #expect(!Journal.receives(-1, stream: "\(device):\(inode)"))
     }
 }

@@ -5,7 +5,7 @@ import Testing
 @testable import ProviderHandlers
 
 @Suite struct LogLineTests {
-    private static let time = LogTime(seconds: 1_700_000_000, nanoseconds: 7_999_999)
+    private static let time = Date(timeIntervalSince1970: 1_700_000_000.0075)
 
     private func line(_ message: String, _ fields: Logger.Metadata = [:], level: Logger.Level = .info) -> LogLine {
         LogLine(level: level, message: message, fields: fields)
@@ -63,11 +63,12 @@ import Testing
     }
 
     @Test(arguments: [
-        (0, 0, "1970-01-01T00:00:00.000Z"), (951_782_399, 999_999_999, "2000-02-28T23:59:59.999Z"),
-        (951_782_400, 1_000_000, "2000-02-29T00:00:00.001Z"), (253_402_300_799, 0, "9999-12-31T23:59:59.000Z"),
+        (0, "1970-01-01T00:00:00.000Z"), (951_782_399.9995, "2000-02-28T23:59:59.999Z"),
+        (951_782_400.0015, "2000-02-29T00:00:00.001Z"), (253_402_300_799, "9999-12-31T23:59:59.000Z"),
     ])
-    func times(seconds: Int, nanoseconds: Int, text: String) {
-        #expect(LogTime(seconds: seconds, nanoseconds: nanoseconds).description == text)
+    func times(seconds: Double, text: String) {
+        let json = line("a").json(at: Date(timeIntervalSince1970: seconds))
+        #expect(json.hasPrefix(#"{"time":"\#(text)","level""#))
     }
 
     @Test func settingsReachLoggersThatExist() {
