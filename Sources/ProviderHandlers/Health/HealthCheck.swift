@@ -1,8 +1,8 @@
 import Dispatch
 public import Logging
 
-/// Answers GET /health: the engine's list and the public URLs, asked for at most once a second however many ask, and the
-/// GPUs as they are at the moment of each answer.
+/// Responds to GET /health: with the engine's list and the public URLs, collected at most once a second, and the GPU state
+/// at the moment of each response.
 public final class HealthCheck: Sendable {
     private typealias Answer = (head: HTTPResponseHead, body: [UInt8])
     private typealias Parts = ReportCollector.Parts
@@ -11,17 +11,17 @@ public final class HealthCheck: Sendable {
         var last: (parts: Parts, time: ContinuousClock.Instant)?
         var isCollecting = false
         var waiting = 0
-        /// What kept the engine's list away the last time; the log has been told.
+        /// Why the last collection got no list from the engine, as logged.
         var trouble: NoModelList.Kind?
     }
 
-    /// For the engine's list and the tunnels together: an answer takes 5 s at most.
+    /// For the engine's list and the tunnels together: a response takes 5 s at most.
     private static let collectionLimit = Duration.milliseconds(4750)
     /// A tunnel's program is on this machine and responds at once.
     private static let tunnelLimit = Duration.seconds(1)
     /// Longer than a collection takes.
     private static let waitLimit = DispatchTimeInterval.seconds(5)
-    /// Each one that waits holds a thread, of which there are not many beyond those of completions.
+    /// Each waiting request holds one of the few threads that completions leave free.
     private static let maxWaiting = 4
 
     private let collector: ReportCollector
@@ -37,7 +37,7 @@ public final class HealthCheck: Sendable {
     /// - Parameters:
     ///   - gpu: the newest GPU state; must not wait.
     ///   - isGPUBusy: whether the GPUs count as busy, as `/busy` would say; must not wait.
-    ///   - willCollect: called ahead of a collection, so that what it sets off is seen in the next one, if not in this.
+    ///   - willCollect: called before a collection; the next collection sees its effects, if this one does not.
     public convenience init(
         collector: ReportCollector, gpu: @escaping @Sendable () -> GPUStatus,
         isGPUBusy: @escaping @Sendable () -> Bool, willCollect: @escaping @Sendable () -> Void = {}, logger: Logger
@@ -48,8 +48,8 @@ public final class HealthCheck: Sendable {
     }
 
     /// - Parameters:
-    ///   - freshness: parts younger than this are used again.
-    ///   - maxAge: parts older than this are not used any more, even while the next are being collected.
+    ///   - freshness: younger parts are used again.
+    ///   - maxAge: older parts are not used, even while new parts are being collected.
     init(
         collector: ReportCollector, gpu: @escaping @Sendable () -> GPUStatus,
         isGPUBusy: @escaping @Sendable () -> Bool, willCollect: @escaping @Sendable () -> Void = {},
@@ -66,11 +66,11 @@ public final class HealthCheck: Sendable {
 
     /// 200 with the report, 503 when the engine gives no list or the GPU state is unknown; after 5 s at the latest.
     ///
-    /// One caller collects. While it does, the others get the parts before, if those are young enough; otherwise a few
-    /// wait for the new ones, and the rest are told that the engine is still being asked.
+    /// One caller collects. Meanwhile the others get the previous parts, if these are young enough. Otherwise a few wait for
+    /// the new parts, and the rest are told that the engine is still being asked.
     func answer() -> (head: HTTPResponseHead, body: [UInt8]) {
         let parts = parts()
-        // After the wait for the parts: the GPUs are those of this moment.
+        // Read after the wait for the parts, so that the GPU state is current.
         let report = collector.report(parts, .init(status: gpu(), isBusy: isGPUBusy()))
         return JSONAnswer.make(status: report.errors == nil ? 200 : 503, report)
     }
@@ -133,7 +133,7 @@ public final class HealthCheck: Sendable {
         return parts
     }
 
-    /// Says why there is no list when that changes, and when there is one again.
+    /// Logs why there is no list when the reason changes, and when there is a list again.
     private func log(_ trouble: NoModelList?, after last: NoModelList.Kind?) {
         guard trouble?.kind != last else { return }
         if let trouble {

@@ -5,9 +5,9 @@ import FoundationEssentials
 struct NgrokTunnels {
     private let entries: [Entry]
 
-    /// An entry that makes no sense costs no other.
+    /// A malformed entry does not affect the others.
     ///
-    /// - Returns: nil for a body that is no list of tunnels.
+    /// - Returns: nil for a body that is not a list of tunnels.
     init?(_ body: [UInt8]) {
         guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)) else { return nil }
         entries = answer.tunnels ?? []
@@ -16,19 +16,19 @@ struct NgrokTunnels {
     /// The public URL of the tunnel that leads to this provider, or why it cannot be known.
     enum Choice: Equatable {
         case url(String)
-        /// Completes "the agent …"; names the tunnels there are.
+        /// Completes "the agent …"; lists the agent's tunnels.
         case none(String)
     }
 
     /// - Parameters:
-    ///   - name: of the only tunnel that is meant; empty to find it.
+    ///   - name: the name of the tunnel; empty to find the tunnel.
     ///   - port: nginx's, which decides between several https tunnels.
     func choice(name: String, port: Int) -> Choice {
         guard name.isEmpty else { return named(name) }
         let secure = entries.filter { $0.httpsURL != nil }
         if let url = Self.onlyURL(secure) { return .url(url) }
         guard !secure.isEmpty else { return .none("has no https tunnel" + Self.listed(entries, before: ", only ")) }
-        // This machine first. A name in between, as of a container, is only known by the port.
+        // This machine first. A container's name can be matched by the port alone.
         let onPort = secure.filter { TunnelAddress($0.address)?.port == port }
         let local = onPort.filter { TunnelAddress($0.address)?.leads(toPort: port) == true }
         let here = local.isEmpty ? onPort : local
@@ -43,7 +43,7 @@ struct NgrokTunnels {
 
     private func named(_ name: String) -> Choice {
         let meant = entries.filter { $0.name == name }
-        let shown = "\"\(Found.foreign(name))\" (ngrok.tunnel)"
+        let shown = "\"\(ForeignText.short(name))\" (ngrok.tunnel)"
         guard !meant.isEmpty else {
             return .none("has no tunnel \(shown)" + Self.listed(entries, before: ", only "))
         }
@@ -52,7 +52,7 @@ struct NgrokTunnels {
         return .none(isSecure ? "has several https tunnels \(shown)" : "gives its tunnel \(shown) no https URL")
     }
 
-    /// The https URL that all of them have in common; several endpoints may share one.
+    /// The https URL that all entries have in common; several endpoints may share a URL.
     private static func onlyURL(_ entries: [Entry]) -> String? {
         let urls = Set(entries.compactMap(\.httpsURL))
         return urls.count == 1 ? urls.first : nil
@@ -67,7 +67,7 @@ struct NgrokTunnels {
 
     private static func names(_ entries: [Entry]) -> String {
         let shown = entries.prefix(shownNames).map { entry in
-            entry.name.map { "\"\(Found.foreign($0))\"" } ?? "one without a name"
+            entry.name.map { "\"\(ForeignText.short($0))\"" } ?? "one without a name"
         }
         let rest = entries.count - shown.count
         return shown.joined(separator: ", ") + (rest > 0 ? " and \(rest) more" : "")
@@ -75,7 +75,7 @@ struct NgrokTunnels {
 }
 
 private struct Answer: Decodable {
-    /// Missing is an error, null is none.
+    /// A missing key is an error, null an empty list.
     let tunnels: [Entry]?
 
     private enum CodingKeys: CodingKey { case tunnels }
@@ -86,10 +86,10 @@ private struct Answer: Decodable {
     }
 }
 
-/// One tunnel; what has another type than expected is nil.
+/// One tunnel; a value of an unexpected type is nil.
 private struct Entry: Decodable {
     var name: String?
-    /// nil for any other scheme and for text that is no URL: another program writes the list.
+    /// nil for any other scheme and for malformed text: another program writes the list.
     var httpsURL: String?
     var address: String?
 
@@ -115,5 +115,34 @@ private struct Entry: Decodable {
         name = try? container.decode(String.self, forKey: .name)
         httpsURL = (try? container.decode(String.self, forKey: .publicURL)).flatMap { PublicURL.https($0) }
         address = (try? container.decode(Configuration.self, forKey: .config))?.address
+    }
+}
+
+/// Where an ngrok tunnel leads: `8080`, `localhost:8080`, `http://localhost:8080/path`, `https://[::1]:8443`.
+struct TunnelAddress: Equatable {
+    /// Without brackets.
+    let host: String
+    let port: Int
+
+    /// - Returns: nil for anything that leads to no port over HTTP, such as a directory (`file:///…`).
+    init?(_ text: String?) {
+        guard let text else { return nil }
+        let digits = text.hasPrefix(":") ? text.dropFirst() : text[...]
+        // ngrok takes a port alone for localhost.
+        let isPort = digits.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+        let address = isPort ? "localhost:\(digits)" : text
+        guard let url = ParsedURL(address.contains("://") ? address : "http://" + address) else { return nil }
+        (host, port) = (url.host, url.port)
+    }
+
+    /// Whether it leads to a port of this machine, as far as the text says.
+    ///
+    /// Another host with that port is not known to be this machine's nginx.
+    func leads(toPort port: Int) -> Bool {
+        guard self.port == port else { return false }
+        let name = host.lowercased()
+        // In a container of Docker's, host.docker.internal is the machine.
+        return ["0.0.0.0", "::", "host.docker.internal"].contains(name) || name.hasSuffix(".localhost")
+            || Loopback.contains(host)
     }
 }

@@ -12,7 +12,7 @@ public struct ReportCollector: Sendable {
         gpu = configuration.gpu
     }
 
-    /// What has to be asked for over a connection.
+    /// The parts of a report that take requests to other programs.
     struct Parts: Sendable {
         var models: Result<[Model], NoModelList>
         var urls: PublicURLs
@@ -28,12 +28,12 @@ public struct ReportCollector: Sendable {
         try models.list(within: limit)
     }
 
-    /// - Parameter limit: for each program that has to be asked.
+    /// - Parameter limit: for each program that is asked.
     func urls(within limit: Duration) -> PublicURLs {
         tunnel.urls(within: limit)
     }
 
-    /// What is known without asking anybody.
+    /// The parts that are known without a request.
     var partsKnown: Parts { Parts(models: .failure(.notYet), urls: tunnel.lastKnown) }
 
     /// Whether the busy rule alone calls the GPUs busy, for a process in which no completion runs.
@@ -44,7 +44,7 @@ public struct ReportCollector: Sendable {
         }
     }
 
-    /// Puts a report together; what is not known is missing from it and named in its errors.
+    /// Builds the report; its errors name the missing parts.
     func report(_ parts: Parts, _ moment: GPUMoment) -> HealthReport {
         var errors: [String] = []
         var list: [Model] = []

@@ -1,26 +1,26 @@
 public import Logging
 
-/// One report from beginning to end: collect, deliver, say how it went.
+/// Collects and delivers one report, and logs the outcome.
 ///
 /// The central system deletes each model that a report leaves out, with its price. So without the engine's list nothing is
-/// sent; a GPU in trouble or a missing public URL does not stop a report.
+/// sent. A GPU in trouble or a missing public URL does not stop a report.
 public final class Reporter: Sendable {
     /// How a run ended; the raw value is the exit status, named as in sysexits(3).
     public enum Outcome: Int32, Sendable {
         case delivered = 0
-        /// EX_TEMPFAIL: not delivered this time.
+        /// EX_TEMPFAIL: not delivered; the next run may succeed.
         case notDelivered = 75
-        /// EX_NOPERM: central refuses the report.
+        /// EX_NOPERM: the central system refuses the report.
         case refused = 77
     }
 
-    /// What nvidia-smi gets to end after its own limit, and a little more. A longer reading is reported as unknown.
+    /// Added to nvidia-smi's limit: its grace period to end, and a little more. A longer reading is reported as unknown.
     private static let gpuGrace = Duration.milliseconds(1500)
-    /// For the engine's list each time it is asked for: a gateway that asks others for theirs can take many seconds.
+    /// For each request for the engine's list: a gateway that asks other engines can take many seconds.
     private static let modelsLimit = Duration.seconds(30)
     /// For each program that knows a public URL.
     private static let tunnelLimit = Duration.seconds(5)
-    /// What is left of a run for the tunnels and the delivery when the engine's list comes late.
+    /// Reserved for tunnels and delivery when the engine's list comes late.
     private static let deliveryReserve = Duration.seconds(4)
 
     private let configuration: Configuration
@@ -50,9 +50,9 @@ public final class Reporter: Sendable {
         central = CentralClient(http: HTTPClient(proxied: true), provider: configuration.provider)
     }
 
-    /// What would be sent now.
+    /// The report that would be sent now.
     ///
-    /// - Returns: the report as JSON, without what cannot be read, and why it would not be sent; nil when it would.
+    /// - Returns: the report as JSON, without the parts that cannot be read, and why it would not be sent; nil if it would.
     public func preview() -> (report: [UInt8], obstacle: String?) {
         let deadline = deadline
         let models = models(within: Self.modelsLimit)
@@ -86,9 +86,9 @@ public final class Reporter: Sendable {
         }
     }
 
-    /// Ends nvidia-smi, if it runs, and lets no other be started; from any thread, for a process that is about to end.
+    /// Ends a running nvidia-smi and prevents the next run; from any thread, for a process that is about to end.
     ///
-    /// Blocks, for a second at most, while one is just being started.
+    /// Blocks, for a second at most, while nvidia-smi is being started.
     public func stop() {
         let sampler = sampling.withLock { sampling in
             sampling.isStopped = true
@@ -125,13 +125,13 @@ extension Reporter {
         }
     }
 
-    /// Asks the engine again and again, with pauses that grow, until it gives a list or the time for that is over.
+    /// Asks the engine until it gives a list, with a backoff, and gives up when the time for it is over.
     ///
-    /// - Returns: nil without a list; the log then says why and what to do.
+    /// - Returns: nil without a list; the log then has the reason and advice.
     private func waitForModels(until deadline: ContinuousClock.Instant) -> [Model]? {
         let timeout = configuration.provider.reportTimeout
         let end = deadline - min(gpuLimit + Self.deliveryReserve, timeout / 2)
-        // The last time is not cut short by the end of a pause.
+        // Leaves time for a last request after the last pause.
         let lastQuestion = timeout / 30
         var attempts = 0
         var told: NoModelList.Kind?
@@ -152,7 +152,7 @@ extension Reporter {
                 return nil
             }
             let pause = min(ReportDelivery.backoff(attempts), rest)
-            // Each kind of trouble is said once a run.
+            // One warning for each kind of trouble in a run.
             logger.log(
                 level: cause.kind == told ? .debug : .warning,
                 "nothing to report yet: engine: \(cause); asking again in \(pause.milliseconds) ms")
@@ -172,9 +172,9 @@ extension Reporter {
     }
 
     private func readGPUs(within limit: Duration) -> GPUStatus {
-        // One document of nvidia-smi has all that is reported: NVML would have to be initialized for as much.
+        // One document of nvidia-smi has everything that is reported; NVML would take longer to initialize.
         let sampler = GPUSampler(configuration.gpu, nvml: nil, logger: logger)
-        // Known to `stop` before anything is started.
+        // Set before the start, so that `stop` finds it.
         let isStopped = sampling.withLock { sampling in
             sampling.sampler = sampler
             return sampling.isStopped

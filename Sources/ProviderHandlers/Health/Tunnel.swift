@@ -1,6 +1,7 @@
+import FoundationEssentials
 public import Logging
 
-/// The public URLs of this machine, empty where one is not known.
+/// The public URLs of this machine; an unknown URL is empty.
 struct PublicURLs: Sendable, Equatable {
     var ngrok = ""
     /// nil where the configuration does not mention Cloudflare's tunnel.
@@ -19,7 +20,7 @@ public final class Tunnel: Sendable {
 
     private struct State {
         var last = PublicURLs()
-        /// The problems that the log has been told of, by the program that has them.
+        /// The logged problems, by the program that has them.
         var warned: [String: Problem] = [:]
     }
 
@@ -32,13 +33,13 @@ public final class Tunnel: Sendable {
         self.logger = logger
     }
 
-    /// Asks each program that has to be asked; why a URL is empty is logged when that changes.
+    /// Asks the programs for the URLs that are not configured. Logs why a URL is empty when the reason changes.
     ///
     /// - Parameter limit: for each program.
     func urls(within limit: Duration) -> PublicURLs {
         var urls = PublicURLs(ngrok: ngrok.url)
         if ngrok.url.isEmpty {
-            // With another tunnel there need not be an agent.
+            // With Cloudflare's tunnel an agent is not needed.
             urls.ngrok = told(by: "ngrok agent at \(ngrok.api)", mayBeMissing: cloudflare.isUsed) {
                 () throws(Problem) in try askNgrok(limit)
             }
@@ -54,7 +55,7 @@ public final class Tunnel: Sendable {
         return urls
     }
 
-    /// What `urls` has returned last, or what is configured; asks nobody.
+    /// The last result of `urls`, or the configured URLs; sends no request.
     var lastKnown: PublicURLs {
         var urls = state.withLock { $0.last }
         if !ngrok.url.isEmpty { urls.ngrok = ngrok.url }
@@ -64,20 +65,20 @@ public final class Tunnel: Sendable {
 }
 
 extension Tunnel {
-    /// Why a program has told no URL.
+    /// Why a program gave no URL.
     private enum Problem: Error {
         case transfer(HTTPError)
-        /// Completes the program's name to a sentence.
+        /// Completes a sentence that starts with the program's name.
         case answer(String)
 
         var text: String {
             switch self {
-            case .transfer(let error): ": \(Found.foreign("\(error)"))"
+            case .transfer(let error): ": \(ForeignText.short("\(error)"))"
             case .answer(let words): " \(words)"
             }
         }
 
-        /// Whether no program has answered.
+        /// Whether no program responded.
         var isAbsence: Bool {
             switch self {
             case .transfer(.unreachable), .transfer(.timedOut): true
@@ -85,7 +86,7 @@ extension Tunnel {
             }
         }
 
-        /// The words of a failed transfer differ each time, by how long it took.
+        /// The text of a failed transfer differs each time, since it has a duration.
         func isLike(_ other: Problem) -> Bool {
             switch (self, other) {
             case (.transfer(.unreachable), .transfer(.unreachable)), (.transfer(.timedOut), .transfer(.timedOut)): true
@@ -145,5 +146,58 @@ extension Tunnel {
         }
         guard response.head.status == 200 else { throw .answer("answered \(response.head.status)") }
         return response.body
+    }
+}
+
+/// A quick tunnel of cloudflared: its metrics server answers `GET /quicktunnel` with `{"hostname":"….trycloudflare.com"}`,
+/// and with an empty name where it runs another kind of tunnel (cloudflared, metrics/metrics.go).
+enum QuickTunnel: Equatable {
+    case url(String)
+    /// Completes "cloudflared …".
+    case none(String)
+
+    init(_ body: [UInt8]) {
+        struct Answer: Decodable { let hostname: String }
+        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)) else {
+            self = .none("answered with something that names no tunnel")
+            return
+        }
+        guard !answer.hostname.isEmpty else {
+            self = .none("runs no quick tunnel: set cloudflare.url to the tunnel's URL")
+            return
+        }
+        self = PublicURL.https(host: answer.hostname).map { .url($0) } ?? .none("gives a name that is no host name")
+    }
+}
+
+/// Checks public URLs from other programs: malformed text goes neither into a report nor unchanged into the log.
+enum PublicURL {
+    /// Far above any real URL (bytes).
+    private static let maxLength = 1024
+
+    /// The URL in the form that `BaseURL.normalized` returns; nil for any other than an https base URL.
+    static func https(_ text: String) -> String? {
+        guard text.utf8.count <= maxLength, let url = BaseURL.normalized(text), url.hasPrefix("https://") else {
+            return nil
+        }
+        return url
+    }
+
+    /// `https://` and the host; nil for anything but a DNS name of at least two labels (RFC 1035, 2.3.1; RFC 1123, 2.1).
+    static func https(host: String) -> String? {
+        let labels = host.split(separator: ".", omittingEmptySubsequences: false)
+        guard host.utf8.count <= 253, labels.count >= 2, labels.allSatisfy(isLabel) else { return nil }
+        // A last label of digits alone would make it an address.
+        guard labels[labels.count - 1].utf8.contains(where: isLetter) else { return nil }
+        return "https://" + host
+    }
+
+    private static func isLabel(_ label: Substring) -> Bool {
+        1...63 ~= label.utf8.count && !label.hasPrefix("-") && !label.hasSuffix("-")
+            && label.utf8.allSatisfy { isLetter($0) || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == 0x2D }
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte.asciiLowercased
     }
 }
