@@ -1,64 +1,70 @@
-import Glibc
-
 /// The URL of a service, to which paths are appended.
 enum BaseURL {
     static let expectation = "an http:// or https:// URL with a host, without user, query or fragment"
 
-    /// The URL without its trailing slashes; nil when it is not as expected (RFC 3986, section 3).
+    /// The URL without its trailing slashes; nil when it is not as expected.
     static func normalized(_ text: String) -> String? {
-        guard text.utf8.allSatisfy(isURLByte) else { return nil }
-        let lowercased = text.lowercased()
-        guard let scheme = ["http://", "https://"].first(where: { lowercased.hasPrefix($0) }) else { return nil }
-        let afterScheme = text.dropFirst(scheme.count)
-        let authority = afterScheme.prefix { $0 != "/" }
-        guard isAuthority(authority) else { return nil }
-        var url = scheme + afterScheme
-        while url.hasSuffix("/") { url.removeLast() }
-        return url
+        guard let url = ParsedURL(text), !url.hasQueryOrFragment else { return nil }
+        var normalized = url.text
+        while normalized.hasSuffix("/") { normalized.removeLast() }
+        return normalized
     }
 
-    /// What a request to a URL, as `normalized` returns it, says as `Host`: the port only where it is not the scheme's own
-    /// (RFC 9110, 7.2).
-    static func host(of url: String) -> String {
-        let (scheme, port) = url.hasPrefix("https") ? ("https://", ":443") : ("http://", ":80")
-        let authority = url.dropFirst(scheme.count).prefix { $0 != "/" }
-        return String(authority.hasSuffix(port) ? authority.dropLast(port.count) : authority)
-    }
+    /// What a request to a URL, as `normalized` returns it, says as `Host`.
+    static func host(of url: String) -> String { ParsedURL(url)?.authority ?? "" }
 
     /// The host of a URL, as `normalized` returns it, without port and brackets.
-    static func hostName(of url: String) -> String {
-        let authority = host(of: url)
-        if authority.hasPrefix("[") { return String(authority.dropFirst().prefix { $0 != "]" }) }
-        return String(authority.prefix { $0 != ":" })
+    static func hostName(of url: String) -> String { ParsedURL(url)?.host ?? "" }
+}
+
+/// Finds base URLs that already end with a part of the paths appended to them, as other clients want them.
+enum BaseURLPath {
+    /// Words of the paths that engines, the central system and tunnels know below `/v1` and `/api`.
+    private static let endpoints: Set = [
+        "chat", "completions", "models", "embeddings", "generate", "tags", "provider", "health", "validate_hmac",
+        "tunnels",
+    ]
+
+    /// For each base URL, a path appended to it and the program that sends the request.
+    private static func requests(_ configuration: Configuration) -> [(
+        key: String, url: String, who: String, path: String
+    )] {
+        [
+            ("ollama.url", configuration.ollama.url, "the worker", "/v1/chat/completions"),
+            ("provider.url", configuration.provider.url, "the reporter", "/api/provider/health"),
+            ("ngrok.url", configuration.ngrok.url, "the central system", "/v1/chat/completions"),
+            ("cloudflare.url", configuration.cloudflare.url, "the central system", "/v1/chat/completions"),
+            ("ngrok.api", configuration.ngrok.api, "the reporter", "/api/tunnels"),
+        ]
     }
 
-    /// Host, and perhaps a port. A user is refused: it would be sent along and logged.
-    private static func isAuthority(_ authority: Substring) -> Bool {
-        if authority.hasPrefix("[") {
-            guard let end = authority.firstIndex(of: "]") else { return false }
-            return isIPv6(authority[..<end].dropFirst()) && isPort(authority[end...].dropFirst())
+    /// A warning for each URL that ends in `/v1` or `/api`, or in an endpoint below them. It shows the URL that will be
+    /// asked, and the URL to write instead.
+    static func warnings(_ configuration: Configuration) -> [String] {
+        requests(configuration).compactMap { request in
+            guard let base = base(of: request.url) else { return nil }
+            let end = request.url.dropFirst(base.count)
+            return """
+                \(request.key) ends in \(end): \(request.who) will ask \(request.url)\(request.path); write \(base) instead
+                """
         }
-        let host = authority.prefix { $0 != ":" }
-        let isName = host.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "." || $0 == "_" }
-        return isName && host.contains { $0.isLetter || $0.isNumber } && isPort(authority.dropFirst(host.count))
     }
 
-    private static func isIPv6(_ host: Substring) -> Bool {
-        var address = in6_addr()
-        return unsafe inet_pton(AF_INET6, String(host), &address) == 1
+    /// The URL without the superfluous end; nil for a URL without such an end.
+    ///
+    /// - Parameter url: in the form that `BaseURL.normalized` returns.
+    static func base(of url: String) -> String? {
+        guard let scheme = url.firstRange(of: "://") else { return nil }
+        // The first part is host and port.
+        let parts = url[scheme.upperBound...].split(separator: "/", omittingEmptySubsequences: false)
+        let words = parts.dropFirst().map { $0.lowercased() }
+        let kept = words.lastIndex { !isPrefix($0) && !endpoints.contains($0) && !$0.isEmpty }.map { $0 + 1 } ?? 0
+        guard let first = words[kept...].firstIndex(where: isPrefix) else { return nil }
+        // A double slash before it goes as well.
+        var base = url[..<scheme.upperBound] + parts[...first].joined(separator: "/")
+        while base.hasSuffix("/") { base.removeLast() }
+        return String(base)
     }
 
-    /// Nothing, or a colon and a number.
-    private static func isPort(_ text: Substring) -> Bool {
-        guard let colon = text.first else { return true }
-        let digits = text.dropFirst()
-        guard colon == ":", digits.allSatisfy(\.isNumber), let port = Int(digits) else { return false }
-        return 1...65_535 ~= port
-    }
-
-    /// What may stand in a URL up to its path: visible ASCII without what starts a query or a fragment, and without
-    /// what has no place in a URL at all.
-    private static func isURLByte(_ byte: UInt8) -> Bool {
-        0x21...0x7E ~= byte && !"?#\"<>\\^`{|}".utf8.contains(byte)
-    }
+    private static func isPrefix(_ word: String) -> Bool { word == "v1" || word == "api" }
 }

@@ -1,4 +1,4 @@
-/// One key an operator can set: what it is called and how what is written becomes the value.
+/// One key an operator can set: its name, and how its text becomes a value.
 struct ConfigurationKey: Sendable {
     let section: String
     let name: String
@@ -7,7 +7,7 @@ struct ConfigurationKey: Sendable {
     let choices: [String]
     let isList: Bool
     let isSecret: Bool
-    /// Whether a worker that runs keeps the value it was started with.
+    /// Whether a reload leaves the value as it is: a new value takes a restart.
     let isFixed: Bool
     private let isNumber: Bool
     private let assign: @Sendable (WrittenValue, inout Configuration) -> Bool
@@ -44,7 +44,7 @@ struct ConfigurationKey: Sendable {
         return "PROVIDER_" + parts.joined(separator: "_").uppercased()
     }
 
-    /// Sets the configuration's field; false when the value is not as expected, and the field is as before.
+    /// Sets the configuration's field; false, with the field unchanged, when the value is not as expected.
     func set(_ written: WrittenValue, in configuration: inout Configuration) -> Bool {
         assign(written, &configuration)
     }
@@ -59,7 +59,7 @@ struct ConfigurationKey: Sendable {
         copy(source, &target)
     }
 
-    /// What was expected and what was found instead, for a value that `set` refused.
+    /// `expected …, found …`, for a value that `set` refused.
     func problem(with written: WrittenValue) -> String {
         var problem = "expected \(expectation), found "
         switch written {
@@ -76,7 +76,7 @@ struct ConfigurationKey: Sendable {
     }
 }
 
-/// Every key there is; the file, the environment and the example are all held to this table.
+/// All keys. File, environment and example follow this table.
 enum ConfigurationSchema {
     static let keys: [ConfigurationKey] = [
         ConfigurationKey("server", "socket", \.server.socket, .socketPath, isFixed: true),
@@ -85,9 +85,9 @@ enum ConfigurationSchema {
         ConfigurationKey("server", "host", \.server.host, .host, isFixed: true),
         ConfigurationKey("server", "port", \.server.port, .whole(1...65_535), isFixed: true),
         ConfigurationKey("server", "allow_remote", \.server.allowRemote, .flag, isFixed: true),
-        // Each one is a thread and a few descriptors.
+        // Each completion takes a thread and a few descriptors.
         ConfigurationKey("server", "max_in_flight", \.server.maxInFlight, .whole(1...4096)),
-        // A tebibyte: what goes through is never held in memory.
+        // A tebibyte: a body is never held in memory.
         ConfigurationKey("server", "max_body_bytes", \.server.maxBodyBytes, .whole(1...1_099_511_627_776)),
         ConfigurationKey("server", "drain_timeout", \.server.drainTimeout, .seconds),
 

@@ -1,12 +1,12 @@
-/// Puts the configuration together from its sources, the later ones over the earlier ones.
+/// Builds the configuration from its sources; later sources override earlier ones.
 struct ConfigurationLoader {
     var configuration = Configuration()
     var warnings: [String] = []
     var missingKey: String?
-    /// Where a key got its value, in the words of a message.
+    /// Where a key got its value, as messages call the place.
     private(set) var places: [String: String] = [:]
 
-    /// Takes what the file says.
+    /// Applies the file.
     mutating func apply(_ file: ConfigurationFile) throws(ConfigurationError) {
         guard let root = file.root else { return }
         let sections = ConfigurationSchema.sections
@@ -32,9 +32,9 @@ struct ConfigurationLoader {
         }
     }
 
-    /// Takes what the environment says: `PROVIDER_` and the key's name.
+    /// Applies the environment: `PROVIDER_` and the key's name.
     ///
-    /// An empty variable makes a key empty that may be; to any other key it says nothing, like a blank in the file.
+    /// An empty variable clears a key that may be empty. For any other key it is ignored, like a blank value in the file.
     mutating func apply(_ environment: [String: String]) throws(ConfigurationError) {
         let names = ConfigurationSchema.keys.map(\.variable) + ["PROVIDER_CONFIG"]
         for name in environment.keys.sorted() where name.hasPrefix("PROVIDER_") && !names.contains(name) {
@@ -42,7 +42,7 @@ struct ConfigurationLoader {
             warnings.append("environment variable \(Found.key(name)): there is no such setting\(nearest)")
         }
         let isGiven = { (name: String) in environment[name]?.isEmpty == false }
-        // A key in the environment replaces the file's, also where the file gives it in the other way.
+        // An API key in the environment replaces the file's, even if the file has it under the other name.
         if isGiven("PROVIDER_API_KEY") { configuration.provider.apiKeyFile = "" }
         if isGiven("PROVIDER_API_KEY_FILE") { configuration.provider.apiKey = Secret("") }
         for key in ConfigurationSchema.keys {
@@ -58,9 +58,9 @@ struct ConfigurationLoader {
         try refuseBoth(isGiven("PROVIDER_API_KEY"), isGiven("PROVIDER_API_KEY_FILE"))
     }
 
-    /// Looks at values that are fine one by one: some make no sense together, some are a danger.
+    /// Checks values against each other, and warns of dangerous values.
     ///
-    /// - Throws: for a socket that other machines reach and that nobody has allowed.
+    /// - Throws: for a socket that other machines can reach without `server.allow_remote`, and for samples that get too old.
     mutating func checkTogether() throws(ConfigurationError) {
         try checkReach()
         if !configuration.provider.apiKey.isEmpty, configuration.provider.url.hasPrefix("http://"),
@@ -83,7 +83,7 @@ struct ConfigurationLoader {
 }
 
 extension ConfigurationLoader {
-    /// libfcgi trusts every client: over TCP that has to be this machine, unless the operator allows others.
+    /// libfcgi trusts its peer: over TCP the peer has to be on this machine, unless the operator allows others.
     private mutating func checkReach() throws(ConfigurationError) {
         let server = configuration.server
         guard server.socket.isEmpty, !Loopback.contains(server.host) else { return }
@@ -102,7 +102,7 @@ extension ConfigurationLoader {
             """)
     }
 
-    /// Beyond the default limit a sample has to last for a run, the pause after it and the next run.
+    /// With a limit above the default, a sample has to last for a run, the pause after it and the next run.
     private func checkSampleAge() throws(ConfigurationError) {
         let gpu = configuration.gpu
         let timeout = gpu.nvidiaSMITimeout
@@ -120,7 +120,7 @@ extension ConfigurationLoader {
     private mutating func apply(
         _ key: ConfigurationKey, _ node: YAMLNode, in file: ConfigurationFile
     ) throws(ConfigurationError) {
-        // A key left blank is one to be filled in later: its default holds.
+        // A blank value leaves the default.
         guard !node.isNull else { return }
         let written = WrittenValue(node)
         places[key.path] = "\(file.name):\(node.line)"
@@ -134,7 +134,7 @@ extension ConfigurationLoader {
     ) throws(ConfigurationError) -> [YAMLNode.Entry] {
         if node.isNull { return [] }
         guard case .mapping(let entries) = node.content else {
-            // What it says is not shown: it may be `api_key abc`, with the colon forgotten.
+            // The text is not shown: it may be `api_key abc`, which lacks the colon.
             throw ConfigurationError(
                 "\(file.name):\(node.line)", key, "expected keys (\(expected)), found \(Found.kind(of: node))")
         }
@@ -174,9 +174,9 @@ extension ConfigurationLoader {
 
     private static func nearestVariable(_ name: String, among names: [String]) -> String? {
         let prefix = "PROVIDER_"
-        // Every other section's name is in its variables, so PROVIDER_PROVIDER_URL is an obvious guess.
+        // All other variables contain their section's name, so PROVIDER_PROVIDER_URL is an obvious guess.
         if let plain = names.first(where: { prefix + $0 == name }) { return plain }
-        // Without the prefix, which is always right and would make everything look near.
+        // Without the common prefix, which would make all names look alike.
         let rests = names.map { String($0.dropFirst(prefix.count)) }
         return Nearest.match(String(name.dropFirst(prefix.count)), among: rests).map { prefix + $0 }
     }
@@ -189,4 +189,40 @@ extension ConfigurationLoader {
             return String(element)
         }
     }
+}
+
+/// Finds environment variables whose value is in quotation marks.
+///
+/// A shell removes the marks; `docker run --env-file` and other readers of such files keep them as a part of the value.
+enum QuotedVariable {
+    /// Typographic marks come from values copied from web pages; they pair in many ways.
+    private static let typographic = "\u{201C}\u{201D}\u{201E}\u{201F}\u{2018}\u{2019}\u{201A}\u{201B}\u{AB}\u{BB}"
+
+    /// - Throws: for the first setting in the table's order whose value is in quotation marks.
+    static func check(_ environment: [String: String]) throws(ConfigurationError) {
+        let secrets = ConfigurationSchema.keys.filter(\.isSecret).map(\.variable)
+        for name in ["PROVIDER_CONFIG"] + ConfigurationSchema.keys.map(\.variable) {
+            guard let value = environment[name], isQuoted(value) else { continue }
+            let found = secrets.contains(name) ? Found.secret : Found.value(value)
+            throw ConfigurationError(
+                "environment variable \(name)", nil,
+                """
+                expected a value without quotation marks around it, found \(found); remove them (docker run --env-file \
+                keeps them as a part of the value)
+                """)
+        }
+    }
+
+    /// Whether a text, without the blanks around it, begins and ends with quotation marks of one kind.
+    static func isQuoted(_ text: String) -> Bool {
+        let scalars = text.unicodeScalars
+        guard let start = scalars.firstIndex(where: { !isBlank($0) }),
+            let end = scalars.lastIndex(where: { !isBlank($0) }), start < end
+        else { return false }
+        let (first, last) = (scalars[start], scalars[end])
+        let marks = typographic.unicodeScalars
+        return first == last && (first == "\"" || first == "'") || marks.contains(first) && marks.contains(last)
+    }
+
+    private static func isBlank(_ scalar: Unicode.Scalar) -> Bool { [" ", "\t", "\r", "\n"].contains(scalar) }
 }

@@ -2,7 +2,7 @@
 struct NginxDirective {
     /// Its name first, then its arguments, without quotation marks.
     let words: [String]
-    /// What stands in its braces; empty for a directive that ends with a semicolon.
+    /// The contents of its braces; empty for a directive that ends with a semicolon.
     var block: [NginxDirective] = []
     /// The file and line it begins in, for a message.
     let place: String
@@ -16,7 +16,7 @@ struct NginxDirective {
 
     /// The directives of a text, as nginx reads it (ngx_conf_read_token).
     ///
-    /// A text that ends inside a block or a directive gives what was complete: nginx itself says what is wrong.
+    /// From a text that ends inside a block or a directive, the complete directives: nginx itself reports the mistake.
     static func parse(_ text: String, file: String) -> [NginxDirective] {
         var parser = Parser(rest: Array(text.utf8)[...], file: file)
         return parser.block()
@@ -100,7 +100,7 @@ struct NginxDirective {
             while let byte = rest.first,
                 !" \t\r\n;{}".utf8.contains(byte) || byte == UInt8(ascii: "{") && bytes.last == UInt8(ascii: "$")
             {
-                // `${name}` is a variable and no block.
+                // `${name}` is a variable, not a block.
                 if byte == UInt8(ascii: "{") {
                     let name = rest.prefix { $0 != UInt8(ascii: "}") && $0 != UInt8(ascii: "\n") }
                     bytes += name

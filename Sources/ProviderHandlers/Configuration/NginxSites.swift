@@ -1,28 +1,28 @@
 import Glibc
 
-/// Whom nginx lets reach the endpoints, as far as its files say.
+/// Which machines can reach the endpoints through nginx, according to its files.
 ///
-/// With `provider.hmac: optional` that is who can use the GPU.
+/// With `provider.hmac: optional` these machines can use the GPU.
 public enum NginxSites {
     /// Where nginx's files are.
     public static let defaultDirectory = "/etc/nginx"
 
     public enum Finding: Equatable, Sendable {
-        /// No server of nginx's that leads to the worker's socket was found: its files may be elsewhere.
+        /// No server in nginx's files leads to the worker's socket: the files may be elsewhere.
         case unknown
-        /// Only this machine reaches the endpoints, or nginx asks who it is.
+        /// Only this machine can reach the endpoints, or nginx authenticates clients.
         case closed
-        /// Other machines reach them; each element names an address and its file and line.
+        /// Other machines can reach them. Each element names an address with its file and line.
         case open([String])
     }
 
-    /// Reads nginx's files as they are now; what cannot be read is left out.
+    /// Reads nginx's files as they are now; leaves out unreadable files.
     public static func look(_ server: Configuration.Server, directory: String = defaultDirectory) -> Finding {
         var reader = Reader(directory: directory)
         return judge(reader.directives(in: "nginx.conf"), server)
     }
 
-    /// - Parameter directives: all of nginx's configuration, includes put in.
+    /// - Parameter directives: all of nginx's configuration, with included files in place.
     static func judge(_ directives: [NginxDirective], _ server: Configuration.Server) -> Finding {
         let all = NginxDirective.all(in: directives)
         let own = server.socket.isEmpty ? "\(server.host):\(server.port)" : "unix:\(server.socket)"
@@ -43,7 +43,7 @@ public enum NginxSites {
         return open.isEmpty ? .closed : .open(open)
     }
 
-    /// Whether something in the server keeps strangers out. What exactly it does cannot be judged here.
+    /// Whether the server has a directive that refuses some clients. Which clients it refuses is not judged here.
     private static func asksWhoItIs(_ site: NginxDirective) -> Bool {
         NginxDirective.all(in: site.block).contains { directive in
             switch directive.name {
@@ -61,16 +61,15 @@ public enum NginxSites {
         if listens.isEmpty { return ["*:80 (\(site.place))"] }
         return listens.compactMap { listen in
             guard let address = listen.words.dropFirst().first, isPublic(address) else { return nil }
-            return "\(Found.printable(address)) (\(listen.place))"
+            return "\(ForeignText.printable(address)) (\(listen.place))"
         }
     }
 
     /// `8080`, `*:8080`, `127.0.0.1:8080`, `127.0.0.1`, `[::1]:8080`, `localhost`, `unix:PATH`.
     private static func isPublic(_ address: String) -> Bool {
         if address.hasPrefix("unix:") { return false }
-        if address.hasPrefix("[") { return !Loopback.contains(String(address.dropFirst().prefix { $0 != "]" })) }
-        if address.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) { return true }
-        return !Loopback.contains(String(address.prefix { $0 != ":" }))
+        // A port alone reads as an address below 0.1.0.0, which is not loopback.
+        return !(ParsedURL("http://" + address).map { Loopback.contains($0.host) } ?? false)
     }
 
     /// Reads files, and the files that they include, within limits.
@@ -93,7 +92,7 @@ public enum NginxSites {
             for file in Self.files(matching: path) where fileCount < Self.limits.files {
                 fileCount += 1
                 guard let text = try? BoundedFile(file, limit: Self.limits.bytes) else { continue }
-                let name = Found.printable(file)
+                let name = ForeignText.printable(file)
                 found += including(
                     NginxDirective.parse(String(decoding: text.bytes, as: UTF8.self), file: name), depth: depth)
             }
@@ -126,8 +125,8 @@ public enum NginxSites {
 }
 
 extension NginxSites {
-    /// What `provider.hmac: optional` means on this machine, where nginx's files show that other machines reach the
-    /// endpoints; nil otherwise.
+    /// A warning for `provider.hmac: optional` where nginx's files show that other machines can reach the endpoints; nil
+    /// otherwise.
     public static func warning(_ configuration: Configuration, directory: String = defaultDirectory) -> String? {
         guard configuration.provider.hmac == .optional,
             case .open(let addresses) = look(configuration.server, directory: directory)
@@ -138,7 +137,7 @@ extension NginxSites {
             """
     }
 
-    /// For the log at each start with `provider.hmac: optional`: nginx's files do not tell of a tunnel.
+    /// For the log at each start with `provider.hmac: optional`: nginx's files do not mention a tunnel.
     public static let openDoor = """
         provider.hmac is optional: anyone who can reach nginx can use the GPU without an HMAC; where nginx is on a public \
         port, set provider.hmac to required

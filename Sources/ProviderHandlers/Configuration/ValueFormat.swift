@@ -1,9 +1,9 @@
-/// A value as the operator wrote it, before anybody knows what it should be.
+/// A value as the operator wrote it, not yet parsed for its key.
 enum WrittenValue {
-    /// Quoted in the file; from the environment a text never is.
+    /// `isQuoted` only ever in the file.
     case text(String, isQuoted: Bool)
     case list([String])
-    /// What no key takes, by its name for a message.
+    /// A kind of value that no key takes, as messages call it.
     case other(String)
 
     init(_ node: YAMLNode) {
@@ -20,22 +20,22 @@ enum WrittenValue {
     }
 }
 
-/// What a key takes: the words for it and the function that makes it from what was written.
+/// The kind of value a key takes: its description, and its parser.
 struct ValueFormat<Value>: Sendable {
     /// Completes "expected …".
     let expectation: String
-    /// For a choice, what there is to choose from.
+    /// The words of a choice.
     var choices: [String] = []
     /// Whether the environment separates several values with commas.
     var isList = false
-    /// Whether quotes make it text and so wrong.
+    /// Whether quotes make the value text, which is wrong.
     var isNumber = false
-    /// nil for anything that is not as expected.
+    /// nil for an unexpected value.
     let parse: @Sendable (WrittenValue) -> Value?
 }
 
 extension ValueFormat {
-    /// A format for single values, quoted or not: `12345` without quotes is a text as good as any.
+    /// A format for single values, quoted or not: `12345` without quotes is text as well.
     private static func scalar(_ expectation: String, _ parse: @escaping @Sendable (String) -> Value?) -> Self {
         Self(expectation: expectation) { written in
             guard case .text(let text, _) = written else { return nil }
@@ -43,7 +43,7 @@ extension ValueFormat {
         }
     }
 
-    /// A format for numbers and flags. Quotes make either a text, which YAML keeps apart.
+    /// A format for numbers and flags, which quotes would make text.
     private static func number(_ expectation: String, _ parse: @escaping @Sendable (String) -> Value?) -> Self {
         Self(expectation: expectation, isNumber: true) { written in
             guard case .text(let text, isQuoted: false) = written else { return nil }
@@ -53,7 +53,7 @@ extension ValueFormat {
 }
 
 extension ValueFormat where Value == Int {
-    /// Decimal digits only: YAML 1.1 reads `010` as eight, and nobody should have to know.
+    /// Decimal digits only, without leading zeros: YAML 1.1 reads `010` as eight.
     static func whole(_ range: ClosedRange<Int>) -> Self {
         .number("a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
             wholeNumber(text).flatMap { range.contains($0) ? $0 : nil }
@@ -62,7 +62,7 @@ extension ValueFormat where Value == Int {
 }
 
 extension ValueFormat where Value == Duration {
-    /// Seconds, kept to the millisecond and rounded up: libcurl takes whole ones, and 0 would mean no limit.
+    /// Seconds, rounded up to whole milliseconds, which libcurl takes. 0 would mean no limit there.
     static var seconds: Self {
         .number("seconds above 0 and at most 86400") { text in
             let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
@@ -84,7 +84,7 @@ extension ValueFormat where Value == Duration {
 }
 
 extension ValueFormat where Value == Bool {
-    /// YAML 1.1 has eleven spellings of each; one will do.
+    /// Two of the 22 spellings that YAML 1.1 has.
     static var flag: Self {
         var format = number("true or false") { ["true": true, "false": false][$0] }
         format.choices = ["true", "false"]
@@ -138,7 +138,7 @@ extension ValueFormat where Value == String {
         }
     }
 
-    /// A service's working directory is not the operator's: only an absolute path means one file.
+    /// Absolute, since a service's working directory is not the operator's.
     static var filePath: Self {
         .scalar(#"an absolute path, or """#) { text in
             text.isEmpty || text.hasPrefix("/") && isOneLine(text) ? text : nil
@@ -147,7 +147,7 @@ extension ValueFormat where Value == String {
 }
 
 extension ValueFormat where Value == Secret {
-    /// Goes into an HTTP header as it is. A Bearer token has no quotation marks (b64token of RFC 6750, section 2.1).
+    /// Goes into an HTTP header unchanged. A Bearer token has no quotation marks (b64token of RFC 6750, section 2.1).
     static var key: Self {
         .scalar("visible ASCII characters without blanks or quotation marks") { text in
             text.utf8.allSatisfy { isVisible($0) && !#""'"#.utf8.contains($0) } ? Secret(text) : nil
@@ -185,4 +185,25 @@ private func isVisible(_ byte: UInt8) -> Bool { 0x21...0x7E ~= byte }
 /// No control characters: they have no place in a path, a name or a log line, and C would cut the text at a NUL.
 private func isOneLine(_ text: String) -> Bool {
     text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+}
+
+/// Names of request headers that may carry the HMAC.
+enum HeaderName {
+    static let expectation = "a header name of letters, digits and hyphens without another meaning"
+
+    /// Headers with another meaning. Some go on to the engine, which the HMAC must never reach; the others belong to the
+    /// connection or to the body.
+    private static let reserved: Set<String> = [
+        "accept", "accept-encoding", "content-type", "content-encoding", "user-agent", "connection", "content-length",
+        "host", "transfer-encoding",
+    ]
+
+    /// Whether a client can send the HMAC in this header.
+    ///
+    /// Narrower than a token of RFC 9110, section 5.6.2: nginx silently drops a name with any other character
+    /// (ignore_invalid_headers, underscores_in_headers), and each request would then seem to have no HMAC.
+    static func isUsable(_ name: String) -> Bool {
+        !name.isEmpty && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+            && !reserved.contains(name.lowercased())
+    }
 }

@@ -2,12 +2,15 @@
 public struct CompletionForwarder: Sendable {
     private let http: HTTPClient
     private let engine: Configuration.Ollama
+    /// What the engine is told as `Host`.
+    private let engineHost: String
     private let heldBytes: HeldBytes
 
     /// - Parameter heldBytes: shared by all forwarders of a process.
     public init(http: HTTPClient, engine: Configuration.Ollama, heldBytes: HeldBytes = HeldBytes()) {
         self.http = http
         self.engine = engine
+        engineHost = BaseURL.host(of: engine.url)
         self.heldBytes = heldBytes
     }
 
@@ -16,7 +19,7 @@ public struct CompletionForwarder: Sendable {
     /// - Throws: a refusal when the engine gave no usable answer and nothing has been sent; `clientGone` when there is
     ///   nobody to answer.
     func forward(_ exchange: Exchange, _ body: RequestBody, _ cancellation: Cancellation) throws(Interrupted) {
-        guard engine.forward == .worker else { return try exchange.handOver(host: BaseURL.host(of: engine.url)) }
+        guard engine.forward == .worker else { return try exchange.handOver(host: engineHost) }
         let request = HTTPRequest(
             .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),
             timeouts: HTTPTimeouts(

@@ -56,9 +56,9 @@ struct NginxUpstreamTests {
 
     @Test func theKernelKnowsWhoListens() throws {
         let socket = try ListeningSocket()
-        #expect(Loopback.isListening("127.0.0.1", port: socket.port))
-        #expect(!Loopback.isListening("127.0.0.1", port: 0))
-        #expect(!Loopback.isListening("[::1]", port: 0))
+        #expect(NginxUpstream.isListening("127.0.0.1", port: socket.port))
+        #expect(!NginxUpstream.isListening("127.0.0.1", port: 0))
+        #expect(!NginxUpstream.isListening("[::1]", port: 0))
     }
 
     /// The file that the package does not replace: it may be older than the worker.

@@ -1,9 +1,27 @@
 import Glibc
 
-/// The API key where it has a file to itself: the one the configuration names, else systemd's credential, else the file
-/// from which the units make that credential.
+/// A value that no log, error message or debugger description ever prints.
+public struct Secret: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    private let value: String
+
+    public init(_ value: String) {
+        self.value = value
+    }
+
+    public var isEmpty: Bool { value.isEmpty }
+
+    /// The value itself, for the request header alone.
+    public func reveal() -> String { value }
+
+    public var description: String { "<redacted>" }
+    public var debugDescription: String { "<redacted>" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// The API key in a file of its own: the file that the configuration names, else systemd's credential, else the file from
+/// which the units make that credential.
 extension ConfigurationLoader {
-    /// Name of the credential, as the units' `LoadCredential=` has it.
+    /// Name of the credential in the units' `LoadCredential=`.
     private static let credential = "api_key"
 
     /// Reads the API key from the file that holds it, if there is one.
@@ -18,10 +36,10 @@ extension ConfigurationLoader {
         if file.isReadableByOthers { warnOfReaders(path, mode: "640") }
     }
 
-    /// Takes the credential that systemd hands over (systemd.exec(5), CREDENTIALS) when nothing else gives a key.
+    /// Takes systemd's credential (systemd.exec(5), CREDENTIALS) when there is no other key.
     ///
-    /// An empty one is none: the units fall back on it where there is no key. No warning about its mode: systemd
-    /// keeps the directory to the service's user.
+    /// An empty credential is no key: the units pass it where there is no key. Its mode needs no warning: only the service's
+    /// user can reach the directory.
     mutating func readCredential(_ environment: [String: String]) throws(ConfigurationError) {
         guard configuration.provider.apiKey.isEmpty, configuration.provider.apiKeyFile.isEmpty,
             let directory = environment["CREDENTIALS_DIRECTORY"], directory.hasPrefix("/")
@@ -33,11 +51,10 @@ extension ConfigurationLoader {
         configuration.provider.apiKey = secret
     }
 
-    /// Takes the key of the default file when nothing else gives one and systemd hands over no credentials: a program that
-    /// is started by hand then has the key that the units have.
+    /// Takes the default file's key when there is no other key and systemd passes no credentials: a program started by hand
+    /// then has the units' key.
     ///
-    /// Only a process that may read the file takes it, which is root's as a rule. Any other goes on without a key, and
-    /// `missingKey` names the file.
+    /// As a rule only root may read the file. Any other process goes on without a key, and `missingKey` names the file.
     mutating func readDefaultKeyFile(
         _ path: String, _ environment: [String: String]
     ) throws(ConfigurationError) {
@@ -65,13 +82,13 @@ extension ConfigurationLoader {
     }
 
     private mutating func warnOfReaders(_ path: String, mode: String) {
-        let name = Found.printable(path)
+        let name = ForeignText.printable(path)
         // systemd reads the file of mode 600 as root; the service itself reads the other.
         let group = mode == "640" ? ", with the service's group" : ""
         warnings.append("\(name): holds provider.api_key and every user can read it; run chmod \(mode) \(name)\(group)")
     }
 
-    /// Needs no right to read the file. An empty one holds no key.
+    /// Works without permission to read the file. An empty file holds no key.
     private static func isReadableByOthers(_ path: String) -> Bool {
         var information = stat()
         guard unsafe stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFREG else { return false }
@@ -79,7 +96,7 @@ extension ConfigurationLoader {
     }
 }
 
-/// What one file holds, and the words when that is no key.
+/// Reads one key file, and words its problems.
 private struct KeyReading {
     /// Far above any real key.
     static let sizeLimit = 8192
@@ -88,10 +105,10 @@ private struct KeyReading {
     let path: String
 
     func refuse(_ problem: String) -> ConfigurationError {
-        ConfigurationError(place, "provider.api_key_file", "\(Found.printable(path)): \(problem)")
+        ConfigurationError(place, "provider.api_key_file", "\(ForeignText.printable(path)): \(problem)")
     }
 
-    /// The file; nil for one that may be missing and is.
+    /// The file; nil when it is missing and may be.
     func file(mayBeMissing: Bool) throws(ConfigurationError) -> BoundedFile? {
         do throws(UnreadableFile) {
             return try BoundedFile(path, limit: Self.sizeLimit)
@@ -103,7 +120,7 @@ private struct KeyReading {
 
     /// The key; nil in an empty file.
     func key(in file: BoundedFile) throws(ConfigurationError) -> Secret? {
-        // Editors and echo end a line; a blank at the end is never meant.
+        // Editors and echo add a newline; a blank at the end is never meant.
         let blanks = " \t\r\n".utf8
         var bytes = file.bytes
         while let last = bytes.last, blanks.contains(last) { bytes.removeLast() }
@@ -113,5 +130,36 @@ private struct KeyReading {
             throw refuse("expected one line of \(format.expectation), found something else")
         }
         return secret
+    }
+}
+
+/// Advice on a missing API key, the same in both programs.
+enum MissingKey {
+    /// For a machine without a key file.
+    static func advice(writing path: String = Configuration.defaultKeyFile) -> String {
+        let name = ForeignText.printable(path)
+        return """
+            no API key is set: write it into \(name) with `install -D -m 600 /dev/stdin \(name)` (type the key, Enter, Ctrl-D) and \
+            restart the workers (systemctl start provider-fcgi-rolling-restart), or set provider.api_key_file
+            """
+    }
+
+    /// For a process without permission to read the file.
+    static func advice(reading path: String, _ reason: String) -> String {
+        """
+        no API key is set, and \(ForeignText.printable(path)) cannot be read: \(reason); run this as root or as the service, or \
+        set provider.api_key_file
+        """
+    }
+}
+
+extension Configuration.Provider {
+    /// What to do when the central system refuses the key; never shows the key.
+    var keyAdvice: String {
+        if apiKey.isEmpty { return MissingKey.advice() }
+        if apiKeyFile.isEmpty { return "check provider.api_key" }
+        // systemd's copy. The operator writes the default file.
+        let isCredential = apiKeyFile.hasPrefix("/run/credentials/")
+        return "check the API key in \(ForeignText.printable(isCredential ? Configuration.defaultKeyFile : apiKeyFile))"
     }
 }
