@@ -24,9 +24,9 @@ struct ParsedURL {
             let parts = Parts(text), let host = parts.host, let scheme = parts.scheme, let whole = parts.whole,
             let port = parts.port.flatMap({ Int($0) }), let path = parts.path
         else { return nil }
-        // libcurl takes a host of punctuation alone.
+        // libcurl takes a name of punctuation alone. An IPv6 address may have no digit.
         guard scheme == "http" || scheme == "https", 1...65_535 ~= port,
-            host.contains(where: { $0.isLetter || $0.isNumber })
+            host.contains(where: { $0.isLetter || $0.isNumber || $0 == "[" })
         else { return nil }
         isSecure = scheme == "https"
         self.host = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host

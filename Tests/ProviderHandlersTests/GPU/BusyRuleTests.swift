@@ -86,7 +86,7 @@ struct GPUSelectionTests {
         #expect(report.gpuCount == 2)
         #expect(report.uuid == "GPU-b")
         #expect(report.utilization == 20)
-        #expect(report.gpus.map(\.gpu.index) == [1, 2])
+        #expect(report.gpus.map(\.index) == [1, 2])
     }
 
     @Test("the UUID of a MIG device selects its GPU and narrows it; the GPU's own keeps all of them")
