@@ -8,7 +8,7 @@ func fuzzModels(_ bytes: [UInt8]) {
     for shape in ModelList.Shape.allCases {
         guard let list = try? ModelList(bytes, shape) else { continue }
         // As central is told of them, which takes integers only.
-        guard let models = json(JSONAnswer.encode(list.models)) as? [[String: Any]] else {
+        guard let models = json(JSON.encode(list.models)) as? [[String: Any]] else {
             preconditionFailure("no list")
         }
         precondition(models.count == list.models.count)

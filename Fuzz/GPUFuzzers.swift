@@ -103,7 +103,7 @@ private func check(in source: Configuration.GPUSource, _ take: (inout SamplerSta
     let expected: BusyVerdict = loads.isEmpty ? .unreadable : loads.contains { $0 > 20 } ? .busy : .idle
     precondition(BusyRule.verdict(status, configuration) == expected)
     check(logged: sample.summary(of: sample))
-    let report = json(JSONAnswer.encode(GPUReport(sample, isBusy: false, configuration: configuration)))
+    let report = json(JSON.encode(GPUReport(sample, isBusy: false, configuration: configuration)))
     guard let report = report as? [String: Any] else { preconditionFailure("no report") }
     for key in ["gpu_count", "utilization", "memory_total", "memory_used", "memory_free"] {
         precondition(isInteger(report[key]), key)

@@ -1,3 +1,29 @@
+import FoundationEssentials
+
+/// JSON of our own types, and checks of foreign JSON.
+enum JSON {
+    /// Our own types hold only strings, booleans and integers, which always encode.
+    static func encode(_ value: some Encodable) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+        do {
+            return try Array(encoder.encode(value))
+        } catch {
+            preconditionFailure("cannot encode \(type(of: value)): \(error)")
+        }
+    }
+
+    /// Whether the bytes are one JSON value and nothing else (RFC 8259).
+    static func isOneValue(_ bytes: [UInt8]) -> Bool {
+        (try? JSONDecoder().decode(AnyValue.self, from: Data(bytes))) != nil
+    }
+
+    /// The decoder reads the whole text before it asks for anything.
+    private struct AnyValue: Decodable {
+        init(from decoder: any Decoder) {}
+    }
+}
+
 /// A value that JSON always has: an unknown one is null, where a plain optional would be left out.
 @propertyWrapper struct Nullable<Value: Encodable>: Encodable {
     var wrappedValue: Value?

@@ -34,7 +34,7 @@ public struct HMACValidator: Sendable {
         let response: HTTPResponse
         do throws(HTTPError) {
             response = try central.post(
-                "/api/provider/validate_hmac", JSONAnswer.encode(["hmac": hmac]), total: .seconds(10),
+                "/api/provider/validate_hmac", JSON.encode(["hmac": hmac]), total: .seconds(10),
                 interruption: Interruption(cancellation: cancellation, peer: exchange.client))
         } catch {
             switch error {

@@ -140,7 +140,7 @@ final class ResponseRelay: TransferHandler {
     /// Where only the end of the connection ended it, JSON alone shows whether it is.
     private static func isWhole(_ head: HTTPResponseHead, _ body: [UInt8]) -> Bool {
         guard hasBody(head), !EndToEndHeaders.isDelimited(head), !EndToEndHeaders.isCoded(head) else { return true }
-        return !EndToEndHeaders.isJSON(head, body) || JSONAnswer.isOneValue(body)
+        return !EndToEndHeaders.isJSON(head, body) || JSON.isOneValue(body)
     }
 
     private static func hasBody(_ head: HTTPResponseHead) -> Bool { head.status != 204 && head.status != 304 }

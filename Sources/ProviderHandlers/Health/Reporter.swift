@@ -60,7 +60,7 @@ public final class Reporter: Sendable {
         var obstacles: [String] = []
         if case .failure(let cause) = models { obstacles.append("engine: \(cause)") }
         if let missingKey { obstacles.append(missingKey) }
-        return (JSONAnswer.encode(report), obstacles.isEmpty ? nil : obstacles.joined(separator: "; "))
+        return (JSON.encode(report), obstacles.isEmpty ? nil : obstacles.joined(separator: "; "))
     }
 
     /// Collects and delivers; blocks for about `provider.report_timeout` at most.
@@ -73,7 +73,7 @@ public final class Reporter: Sendable {
         let report = report(.success(models), until: deadline)
         for error in report.errors ?? [] { logger.warning("reported without: \(error)") }
         let delivery = ReportDelivery(central: central, limit: deadline - .now, logger: logger)
-        switch delivery.deliver(JSONAnswer.encode(report)) {
+        switch delivery.deliver(JSON.encode(report)) {
         case .delivered(let attempts):
             logger.info("report delivered: \(Self.contents(report)), attempts \(attempts)")
             return .delivered

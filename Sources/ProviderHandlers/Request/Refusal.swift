@@ -105,31 +105,22 @@ enum Refusal: Error, Equatable {
 
     /// The event that ends a stream which cannot be finished; the official OpenAI client raises on it.
     var event: [UInt8] {
-        Array("data: ".utf8) + JSONAnswer.encode(ErrorBody(self)) + Array("\n\n".utf8)
+        Array("data: ".utf8) + JSON.encode(ErrorBody(self)) + Array("\n\n".utf8)
     }
 
     private struct ErrorBody: Encodable {
         struct Detail: Encodable {
             let message: String
             let type: String
+            /// Always null: the shape demands the key.
+            @Nullable var param: String?
             let code: String
-
-            enum CodingKeys: CodingKey { case message, type, param, code }
-
-            func encode(to encoder: any Encoder) throws {
-                var container = encoder.container(keyedBy: CodingKeys.self)
-                try container.encode(message, forKey: .message)
-                try container.encode(type, forKey: .type)
-                // The shape demands it.
-                try container.encodeNil(forKey: .param)
-                try container.encode(code, forKey: .code)
-            }
         }
 
         let error: Detail
 
         init(_ refusal: Refusal) {
-            error = Detail(message: refusal.message, type: refusal.type, code: refusal.code)
+            error = Detail(message: refusal.message, type: refusal.type, param: nil, code: refusal.code)
         }
     }
 }

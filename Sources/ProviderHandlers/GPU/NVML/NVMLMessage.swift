@@ -28,9 +28,9 @@ enum NVMLMessage: Equatable, Sendable {
     var line: [UInt8] {
         let text =
             switch self {
-            case .sample(let sample): JSONAnswer.encode(Message.sample(sample))
-            case .missing(let reason): JSONAnswer.encode(Message.missing(reason))
-            case .failure(let reason): JSONAnswer.encode(Message.failure(reason))
+            case .sample(let sample): JSON.encode(Message.sample(sample))
+            case .missing(let reason): JSON.encode(Message.missing(reason))
+            case .failure(let reason): JSON.encode(Message.failure(reason))
             case .load(let percents): Self.loadText + percents.flatMap { Array(" \($0.map(String.init) ?? "-")".utf8) }
             case .alive: Self.aliveText
             }
