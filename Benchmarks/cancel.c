@@ -1,23 +1,23 @@
 // Usage: cancel PORT ENGINE_PORT [--times 20]
 //
-// How long after its client has left the engine's stream is closed: clients leave half of the time before the first
-// token, half after it. Prints the median and the longest in milliseconds. Asks the engine at ENGINE_PORT itself what
-// it has noticed.
+// Measures the time from a client's leaving to the close of the engine's stream. Half of the clients leave before the first
+// token, half after it. Prints the median and the longest time in milliseconds. The engine at ENGINE_PORT tells when it noticed
+// each close.
 #include "common.h"
 
 static const char body[] = "{\"model\":\"bench\",\"stream\":true,\"messages\":[]}";
 
 static void ask(int port, long *open, long *gone, int64_t *last) {
-    static const char question[] = "GET /gone HTTP/1.1\r\nHost: engine\r\n\r\n";
+    static const char request[] = "GET /gone HTTP/1.1\r\nHost: engine\r\n\r\n";
     char text[1024];
     int fd = connect_to(port);
-    if (send(fd, question, sizeof question - 1, MSG_NOSIGNAL) < 0) die("send");
+    if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0) die("send");
     ssize_t length = recv(fd, text, sizeof text - 1, 0);
     close(fd);
     text[length > 0 ? length : 0] = 0;
-    const char *answer = strstr(text, "{\"open\":");
+    const char *response = strstr(text, "{\"open\":");
     long long time = 0;
-    if (!answer || sscanf(answer, "{\"open\":%ld,\"gone\":%ld,\"last\":%lld}", open, gone, &time) != 3) die("the engine says: %s", text);
+    if (!response || sscanf(response, "{\"open\":%ld,\"gone\":%ld,\"last\":%lld}", open, gone, &time) != 3) die("the engine says: %s", text);
     *last = time;
 }
 
@@ -32,7 +32,7 @@ int main(int count, char **arguments) {
         int64_t last;
         ask(engine, &open, &before, &last);
         int fd = connect_to(port), is_late = round % 2;
-        // A first token that does not come in the time of this program, and one that does.
+        // The first token comes at once, or never within the time of this program.
         snprintf(text, sizeof text, "POST /v1/completions?delay_ms=3600000%s HTTP/1.1\r\nHost: localhost\r\n"
             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", is_late ? "" : "&first_ms=3600000",
             sizeof body - 1, body);

@@ -1,4 +1,4 @@
-// What the programs of the benchmark share: time, errors, numbers from the command line, sockets on 127.0.0.1.
+// Shared by the programs of the benchmark: time, errors, numbers from the command line, sockets on 127.0.0.1.
 #pragma once
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// Nanoseconds of the clock that all processes of a machine share.
+// Nanoseconds of the monotonic clock, which is the same for all processes.
 static inline int64_t now_ns(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -32,7 +32,7 @@ __attribute__((format(printf, 1, 2), noreturn)) static inline void die(const cha
     exit(1);
 }
 
-// A descriptor for each stream: as many as the system lets us have.
+// Each stream needs a descriptor. Raises the limit to the most that the system allows.
 static inline void raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -47,7 +47,7 @@ static inline struct sockaddr_in loopback(int port) {
     return address;
 }
 
-// Connects and turns off Nagle's algorithm: what is written leaves at once.
+// Connects without Nagle's algorithm: each write leaves at once.
 static inline int connect_to(int port) {
     struct sockaddr_in address = loopback(port);
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

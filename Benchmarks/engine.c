@@ -1,15 +1,15 @@
 // Usage: engine PORT
 //
-// The benchmark's engine and central system: one thread, answers of 32 tokens without delay, never the bottleneck.
+// The benchmark's engine and central system: one thread, responses of 32 tokens without delay, never the bottleneck.
 //
 //   POST …  with "stream":true in the body: server-sent events, a send for each token as real engines do
-//   POST …  else: one JSON answer of the same tokens
+//   POST …  else: one JSON response with the same tokens
 //   POST …/validate_hmac: valid
-//   GET /gone: how many streams are open, how many their readers have left, and when the last one was noticed (ns of
-//   CLOCK_MONOTONIC)
+//   GET /gone: the number of open streams, the number of streams whose reader has left, and the time at which the engine
+//   noticed the last of these (ns of CLOCK_MONOTONIC)
 //   GET …   else: a list of one model
 //
-// Parameters of the query: tokens=32, first_ms=0 before the first, delay_ms=0 after each. Each event carries the time it was sent, "t".
+// Parameters of the query: tokens=32, first_ms=0 before the first, delay_ms=0 after each. Each event has its time of sending, "t".
 #include "common.h"
 #include <signal.h>
 #include <sys/epoll.h>
@@ -25,7 +25,7 @@ struct connection {
 };
 
 static struct connection *connections[MAX_CONNECTIONS];
-static struct connection *heap[MAX_CONNECTIONS]; // those that wait for their next token, the earliest first
+static struct connection *heap[MAX_CONNECTIONS]; // connections that wait for their next token, the earliest first
 static int heap_count, poller;
 static long gone_count, open_count;
 static int64_t last_gone;
@@ -68,7 +68,7 @@ static void close_connection(struct connection *connection) {
     free(connection);
 }
 
-// False when the connection is of no use any more. Answers are small: they always fit the socket's buffer.
+// False when the connection has failed. Responses are small: they always fit into the socket's buffer.
 static int put(struct connection *connection, const char *text, size_t length) {
     return send(connection->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
@@ -95,7 +95,7 @@ static const char stream_head[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
 static const char stream_end[] = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 
-// The next token; with delay only one, then it waits for its time. False when the reader has left.
+// Sends the next token: with a delay one token, without a delay all. False when the reader has left.
 static int send_tokens(struct connection *connection) {
     while (connection->tokens_left > 0) {
         char event[512], text[1024];
@@ -140,7 +140,7 @@ static int respond(struct connection *connection, const char *target, int is_pos
     return 1;
 }
 
-// Answers the request once it is complete. False when the connection has ended.
+// Responds to the request once it is complete. False when the connection has ended.
 static int receive(struct connection *connection) {
     ssize_t count = recv(connection->fd, connection->input + connection->length,
         INPUT_SIZE - 1 - connection->length, MSG_DONTWAIT);

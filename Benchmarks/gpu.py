@@ -1,8 +1,8 @@
-"""Compares NVML with nvidia-smi on a machine with NVIDIA GPUs, and measures what asking either costs.
+"""Compares NVML with nvidia-smi on a machine with NVIDIA GPUs, and measures the cost of both.
 
 Usage: python3 Benchmarks/gpu.py PROVIDER-FCGI [SECONDS]
 
-Prints tables for docs/GPU.md. To be run once while the GPUs are idle and once under load; changes nothing. Run by
+Prints tables for docs/GPU.md. Run it once while the GPUs are idle and once under load. It changes nothing. Run by
 `make bench-gpu`. GPU_INTERVAL is the time between two reads of NVML in milliseconds [50].
 """
 
@@ -22,7 +22,7 @@ INTERVAL = int(os.environ.get("GPU_INTERVAL", "50"))  # ms, as the worker asks
 
 
 def nvidia_smi(*options):
-    """One run: what it printed, and its wall-clock and CPU time in ms."""
+    """One run: its output, and its wall-clock and CPU time in ms."""
     started = time.monotonic()
     process = subprocess.Popen(["nvidia-smi", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     text = process.stdout.read()
@@ -68,7 +68,7 @@ def cpu(process):
 
 
 def shares(program, seconds):
-    """CPU time of a worker that serves nobody and of its process that reads NVML, in percent of a core."""
+    """CPU time of an idle worker and of its process that reads NVML, in percent of a core."""
     with tempfile.TemporaryDirectory() as directory:
         environment = {
             **os.environ, "PROVIDER_SERVER_SOCKET": f"{directory}/socket", "PROVIDER_API_KEY": "none",
@@ -80,7 +80,7 @@ def shares(program, seconds):
         worker = subprocess.Popen(
             [program, "--config", file], env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            # What starting costs is over by then.
+            # The start is over by then.
             time.sleep(3)
             children = []
             for path in glob.glob(f"/proc/{worker.pid}/task/*/children"):
@@ -96,7 +96,7 @@ def shares(program, seconds):
 
 
 class Probe:
-    """The worker's process that reads NVML, and what it has said."""
+    """The worker's process that reads NVML, and its output."""
 
     def __init__(self, program):
         self.samples = []

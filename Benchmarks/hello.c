@@ -1,8 +1,8 @@
 // Usage: hello SOCKET [LOCATION]
 //
-// The smallest FastCGI program: libfcgi, one thread for each of 4 requests at once, a constant answer. What /busy is
-// measured against. With a location of nginx's it hands each request to that, as the worker does in handoff, and like that
-// spares libfcgi's wait for nginx to close: what is left is nginx's and libfcgi's own.
+// The smallest FastCGI program, which /busy is compared with: libfcgi, 4 threads, a constant response. With LOCATION it hands
+// each request over to that location of nginx, as the worker does in handoff. As the worker it does not wait for nginx to
+// close, so the remaining time is that of nginx and libfcgi.
 #include <fcgiapp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 static int listener, hands_off;
-static char answer[256] = "Status: 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"busy\":false}";
+static char response[256] = "Status: 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"busy\":false}";
 
 static void *serve(void *unused) {
     FCGX_Request request;
     FCGX_InitRequest(&request, listener, 0);
     while (FCGX_Accept_r(&request) == 0) {
-        FCGX_PutS(answer, request.out);
+        FCGX_PutS(response, request.out);
         if (hands_off) FCGX_Detach(&request);
         FCGX_Finish_r(&request);
     }
@@ -27,7 +27,7 @@ static void *serve(void *unused) {
 int main(int count, char **arguments) {
     if (count < 2) return 64;
     hands_off = count > 2;
-    if (hands_off) snprintf(answer, sizeof answer, "X-Accel-Redirect: %s\r\n\r\n", arguments[2]);
+    if (hands_off) snprintf(response, sizeof response, "X-Accel-Redirect: %s\r\n\r\n", arguments[2]);
     signal(SIGPIPE, SIG_IGN);
     FCGX_Init();
     listener = FCGX_OpenSocket(arguments[1], 4096);

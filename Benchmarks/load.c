@@ -3,14 +3,14 @@
 //
 // Closed-loop clients on kept connections, all in one thread. Prints a line of figures:
 //
-//   done, failed   answers that were complete (a stream: with its [DONE]), and those that were not
-//   latency_us     from the request to the end of its answer (median)
+//   done, failed   complete responses (a stream: with its [DONE]), and incomplete responses
+//   latency_us     from the request to the end of the response (median)
 //   first_us       from the request to the first token (median)
 //   chunk_us       from the engine's send of a token to its arrival here (median), chunk_p99_us
 //   held           most streams that were open at once with their first token here
 //   memory_kib     resident memory of PID when the last client had its first token
 //
-// With --requests each client sends that number; --seconds ends the sending, answers under way are waited for.
+// With --requests each client sends that number. --seconds ends the sending; open responses may end.
 #include "common.h"
 #include <sys/epoll.h>
 
@@ -80,13 +80,13 @@ static void finish(struct client *client, int is_whole) {
     send_request(client);
 }
 
-// Times of the tokens that have come in.
+// Notes the times of the tokens that have arrived.
 static void look_at_tokens(struct client *client, int64_t now) {
     char *at;
     while ((at = strstr(client->buffer + client->scanned, "\"t\":"))) {
         char *end;
         int64_t sent = strtoll(at + 4, &end, 10);
-        // Its end may still be on its way.
+        // The rest of the event may come later.
         if (*end != '}') return;
         client->scanned = (size_t)(end - client->buffer);
         add_sample(&chunks, now - sent);

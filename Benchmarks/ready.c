@@ -1,7 +1,7 @@
 // Usage: ready DIRECTORY PROGRAM [ARGUMENT…]
 //
-// Starts the program and prints how long after exec it tells its service manager that it is ready (sd_notify(3)), and
-// its process id; the program goes on. The socket for that is made in DIRECTORY.
+// Starts the program and prints its process id and the time from exec to its message that it is ready (sd_notify(3)). The
+// program keeps running. The socket for the message is in DIRECTORY.
 #include "common.h"
 #include <signal.h>
 #include <sys/un.h>

@@ -1,5 +1,5 @@
-# Makes the benchmark's table of its findings, lines of "measure contender value", one for each round.
-# Ratios are taken within a round and then their median: what slows the machine down for a while slows both.
+# Makes the benchmark's table from its results, lines of "measure contender value", one for each round.
+# A ratio compares values of one round, since other load affects both. The table has the median of the ratios.
 
 function sorted(list, count,    i, j, value) {
     for (i = 2; i <= count; i++) {
@@ -54,7 +54,7 @@ function single(text, limit, value) {
     if (value != "") printf "| %s | %s | %s |\n", text, limit, value
 }
 
-# What handoff could come to at best behind libfcgi, beside the target that it is measured against.
+# The best result that handoff could reach behind libfcgi, beside its target.
 function least(measure, text, target, limit) {
     if (rounds[measure, "least"])
         single("the smallest FastCGI program hands off, " text ", ratio; nginx with kept connections", target,
