@@ -1,21 +1,21 @@
 import FlyingFox
 import Foundation
 
-/// The central system as far as a provider sees it.
+/// The part of the central system's API that a provider uses.
 actor Central {
     private let key: String
     private let hmacPrefix: String
     private var lastReport: Data?
 
     /// - Parameters:
-    ///   - key: the only key it takes; empty for any.
-    ///   - hmacPrefix: HMACs that start so are valid.
+    ///   - key: the only key that it accepts; empty for any.
+    ///   - hmacPrefix: the beginning of every valid HMAC.
     init(key: String, hmacPrefix: String) {
         self.key = key
         self.hmacPrefix = hmacPrefix
     }
 
-    func answer(_ request: HTTPRequest) async -> HTTPResponse {
+    func respond(to request: HTTPRequest) async -> HTTPResponse {
         switch (request.method, request.path) {
         case (.POST, "/api/provider/validate_hmac"): await ifAuthorized(request, validate)
         case (.POST, "/api/provider/health"): await ifAuthorized(request, receive)
@@ -25,7 +25,7 @@ actor Central {
     }
 
     private func ifAuthorized(
-        _ request: HTTPRequest, _ answer: (Data) -> HTTPResponse
+        _ request: HTTPRequest, _ respond: (Data) -> HTTPResponse
     ) async -> HTTPResponse {
         let prefix = "Bearer "
         guard let header = request.headers[.authorization], header.hasPrefix(prefix) else {
@@ -34,7 +34,7 @@ actor Central {
         let sent = header.dropFirst(prefix.count)
         guard !sent.isEmpty, key.isEmpty || sent == key else { return failure(401, "unknown API key") }
         guard let body = try? await request.bodyData else { return failure(400, "no body") }
-        return answer(body)
+        return respond(body)
     }
 
     private func validate(_ body: Data) -> HTTPResponse {

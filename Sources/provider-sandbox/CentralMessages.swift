@@ -34,7 +34,7 @@ struct ReceivedReport: Decodable {
     let cloudflare: Tunnel?
     let providerType: String?
 
-    /// - Throws: `Mismatch`, which says what is wrong in words for the sandbox's user.
+    /// - Throws: `Mismatch`, whose description tells the sandbox's user what is wrong.
     init(_ json: Data) throws(Mismatch) {
         do {
             self = try JSONDecoder.snakeCase.decode(ReceivedReport.self, from: json)
@@ -57,7 +57,7 @@ struct ReceivedReport: Decodable {
         return context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".") + ": "
     }
 
-    /// What keeps a report from being one.
+    /// A difference from the report's format.
     struct Mismatch: Error {
         let description: String
 
@@ -65,7 +65,7 @@ struct ReceivedReport: Decodable {
     }
 }
 
-/// A look at numbers as they are written, which no decoder offers.
+/// Finds numbers as they are written, which no decoder offers.
 enum JSONNumbers {
     /// The first number with a fraction or an exponent in a valid JSON document.
     static func firstFraction(in json: Data) -> String? {
@@ -75,11 +75,12 @@ enum JSONNumbers {
     }
 }
 
-/// What is asked of `validate_hmac`.
+/// The request of `validate_hmac`.
 struct HMACQuestion: Decodable {
     let hmac: String
 }
 
+/// The response of `validate_hmac`.
 struct HMACVerdict: Encodable {
     let valid: Bool
     var error: String?

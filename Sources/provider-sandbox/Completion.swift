@@ -1,7 +1,7 @@
 import FlyingSocks
 import Foundation
 
-/// What the engine says to one request, token by token.
+/// The engine's response to one request, token by token.
 struct Completion: Sendable {
     enum Kind: Sendable {
         case chat, text
@@ -18,13 +18,16 @@ struct Completion: Sendable {
     let completionTokens: Int
     let finishReason: String
     let includesUsage: Bool
-    private let id = (0..<10).map { _ in "0123456789".randomElement() ?? "0" }.map(String.init).joined()
+    /// The response's identifier, in every event of a stream and in the engine's log.
+    let id: String
     private let created = Int(Date().timeIntervalSince1970)
 
     init(_ kind: Kind, model: String, request: CompletionRequest, bodySize: Int, tokens: Int) {
         self.kind = kind
         self.model = model
-        // A rule of thumb; nobody counts on it.
+        let digits = (0..<10).map { _ in String(Int.random(in: 0...9)) }.joined()
+        id = (kind == .chat ? "chatcmpl-" : "cmpl-") + digits
+        // A rule of thumb.
         promptTokens = max(1, bodySize / 4)
         let limit = request.maxCompletionTokens ?? request.maxTokens ?? tokens
         completionTokens = max(1, min(limit, tokens))
@@ -42,7 +45,7 @@ struct Completion: Sendable {
             totalTokens: promptTokens + completionTokens)
     }
 
-    /// The answer in one piece.
+    /// The response in one piece.
     var whole: CompletionMessage {
         let text = (0..<completionTokens).map(token).joined()
         let choice: CompletionMessage.Choice =
@@ -54,7 +57,7 @@ struct Completion: Sendable {
     }
 
     /// The event with a number, from 0; nil after the last. After the tokens come the reason for the end, the usage if
-    /// it was asked for, and `[DONE]`.
+    /// the request asks for it, and `[DONE]`.
     func event(_ index: Int) -> Data? {
         switch index - completionTokens {
         case ..<0: event(part(token(index), nil))
@@ -82,12 +85,11 @@ struct Completion: Sendable {
         _ object: String, _ choices: [CompletionMessage.Choice], usage: Usage?
     ) -> CompletionMessage {
         CompletionMessage(
-            id: (kind == .chat ? "chatcmpl-" : "cmpl-") + id, object: object, created: created, model: model,
-            choices: choices, usage: usage)
+            id: id, object: object, created: created, model: model, choices: choices, usage: usage)
     }
 }
 
-/// A completion as server-sent events, each when its time has come.
+/// A completion as server-sent events, with a delay before each token.
 struct CompletionStream: AsyncBufferedSequence {
     typealias Element = UInt8
 
@@ -103,7 +105,7 @@ struct CompletionStream: AsyncBufferedSequence {
 
         mutating func next() async throws -> UInt8? {
             // FlyingFox reads whole buffers only.
-            preconditionFailure("nextBuffer(suggested:) is what is called")
+            preconditionFailure("FlyingFox calls nextBuffer(suggested:)")
         }
 
         mutating func nextBuffer(suggested count: Int) async throws -> Data? {

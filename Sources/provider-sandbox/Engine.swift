@@ -1,24 +1,20 @@
 import FlyingFox
 import Foundation
 
-/// Ollama's API as far as the provider client and a curious person use it.
+/// The part of Ollama's API that the provider client uses.
 ///
-/// As with the real one there is no `/api/models`, and a client that has left is noticed when the next token is written.
+/// As in Ollama there is no `/api/models`, and the engine notices that a client has left when it writes the next token.
 struct Engine: Sendable {
-    private let models: [String]
-    private let tokens: Int
-    private let tokenDelay: Duration
+    let models: [String]
+    /// Tokens in a response that the request does not limit further.
+    let tokens: Int
+    /// Before each token, streamed or not.
+    let tokenDelay: Duration
+    /// Before the response begins, for each 1,000 bytes of the request.
+    let promptDelay: Duration
+    let log: EngineLog?
 
-    /// - Parameters:
-    ///   - tokens: in an answer that the request does not limit further.
-    ///   - tokenDelay: before each token, streamed or not.
-    init(models: [String], tokens: Int, tokenDelay: Duration) {
-        self.models = models
-        self.tokens = tokens
-        self.tokenDelay = tokenDelay
-    }
-
-    func answer(_ request: HTTPRequest) async -> HTTPResponse {
+    func respond(to request: HTTPRequest) async -> HTTPResponse {
         switch (request.method, request.path) {
         case (.GET, "/"), (.HEAD, "/"): .text(200, "Ollama is running")
         case (.GET, "/api/version"): .json(200, ["version": "0.0.0-sandbox"])
@@ -52,11 +48,15 @@ struct Engine: Sendable {
         }
         guard models.contains(model) else { return notFound(model) }
         let completion = Completion(kind, model: model, request: wanted, bodySize: body.count, tokens: tokens)
+        log?.write("begun", id: completion.id, user: wanted.user)
+        // Both sleeps are cancelled only when the process ends.
+        try? await Task.sleep(for: promptDelay * Double(body.count) / 1000)
         guard wanted.stream ?? false else {
-            // Cancelled when the server stops, and then nobody cares for the answer.
             try? await Task.sleep(for: tokenDelay * completion.completionTokens)
+            log?.write("answered", id: completion.id, user: wanted.user)
             return .json(200, completion.whole)
         }
+        log?.write("answered", id: completion.id, user: wanted.user)
         return HTTPResponse(
             statusCode: .ok, headers: [.contentType: "text/event-stream", .init("Cache-Control"): "no-cache"],
             body: HTTPBodySequence(from: CompletionStream(completion: completion, tokenDelay: tokenDelay)))

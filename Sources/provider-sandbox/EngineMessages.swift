@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a completion request has to say, of either kind; other keys are ignored, as Ollama does.
+/// The keys of a completion request, of either kind, that count here. Other keys are ignored, as Ollama does.
 struct CompletionRequest: Decodable {
     struct Message: Decodable {}
 
@@ -14,6 +14,7 @@ struct CompletionRequest: Decodable {
     let streamOptions: StreamOptions?
     let maxTokens: Int?
     let maxCompletionTokens: Int?
+    let user: String?
 }
 
 /// OpenAI's shape of an error, as Ollama fills it.
@@ -71,7 +72,7 @@ struct OllamaModelList: Encodable {
     let models: [OllamaModel]
 }
 
-/// The same moment in both forms; Ollama writes nine digits of a second.
+/// The same moment in both forms. Ollama writes nine digits of a second.
 enum EngineModelFacts {
     static let created = 1_737_486_178
     static let modified = "2025-01-21T19:02:58.123456789Z"
@@ -83,7 +84,7 @@ struct Usage: Encodable {
     let totalTokens: Int
 }
 
-/// A whole answer, or one event of a streamed one, of either kind.
+/// A buffered response, or one event of a streamed response, of either kind.
 struct CompletionMessage: Encodable {
     struct Content: Encodable {
         let role = "assistant"
@@ -92,11 +93,11 @@ struct CompletionMessage: Encodable {
 
     struct Choice: Encodable {
         var index = 0
-        /// Whole chat answer.
+        /// The text of a buffered chat response.
         var message: Content?
-        /// Part of a chat answer.
+        /// A part of the text of a streamed chat response.
         var delta: Content?
-        /// Either of a text completion.
+        /// The text of a text completion, or a part of it.
         var text: String?
         var finishReason: String?
 
@@ -108,7 +109,7 @@ struct CompletionMessage: Encodable {
             try container.encodeIfPresent(message, forKey: .message)
             try container.encodeIfPresent(delta, forKey: .delta)
             try container.encodeIfPresent(text, forKey: .text)
-            // null until the last one.
+            // null in every event but the last.
             try container.encode(finishReason, forKey: .finishReason)
         }
     }

@@ -8,15 +8,15 @@ struct LocalServer: Sendable {
     private let server: HTTPServer
 
     /// - Parameters:
-    ///   - name: what it is called in the ready line and in errors.
+    ///   - name: its name in the ready line and in errors.
     ///   - port: 0 lets the kernel choose.
-    init(_ name: String, port: UInt16, answer: @escaping @Sendable (HTTPRequest) async -> HTTPResponse) {
+    init(_ name: String, port: UInt16, respond: @escaping @Sendable (HTTPRequest) async -> HTTPResponse) {
         self.name = name
         let address: sockaddr_in = .inet(port: port).onLoopback
         server = HTTPServer(
-            // A handler that waits for all tokens may take as long as it likes.
+            // A buffered completion of many tokens takes long.
             config: .init(address: address, timeout: 86_400, logger: .disabled),
-            handler: ClosureHTTPHandler(answer))
+            handler: ClosureHTTPHandler(respond))
     }
 
     /// Serves for as long as the process lives.
@@ -53,7 +53,7 @@ extension sockaddr_in {
 }
 
 extension HTTPResponse {
-    /// An answer in JSON.
+    /// A response in JSON.
     static func json(_ status: Int, _ value: some Encodable) -> HTTPResponse {
         let body = (try? JSONEncoder.snakeCase.encode(value)) ?? Data()
         return json(status, body)

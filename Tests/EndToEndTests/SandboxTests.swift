@@ -85,6 +85,29 @@ struct SandboxTests {
         #expect(completion["usage"] != nil)
     }
 
+    /// scripts/test-fleet learns from the log which machine served which request.
+    @Test(arguments: [true, false])
+    func theLogNamesEachCompletion(streams: Bool) async throws {
+        let directory = try TemporaryDirectory()
+        let sandbox = try await Sandbox(["--engine-log", directory.path + "/log"])
+        let answer = try await curl(
+            sandbox.engine + "/v1/chat/completions", "-d",
+            #"{"model":"sandbox:latest","stream":\#(streams),"user":"a-user","messages":[{"role":"user"}]}"#)
+        let match = try #require(answer.body.firstMatch(of: /"id":"(chatcmpl-[0-9]{10})"/))
+        let log = try String(contentsOfFile: directory.path + "/log", encoding: .utf8)
+        #expect(log == "begun \(match.1) a-user\nanswered \(match.1) a-user\n")
+    }
+
+    @Test func aLongPromptDelaysTheResponse() async throws {
+        let sandbox = try await Sandbox(["--prompt-delay", "0.1"])
+        let prompt = String(repeating: "x", count: 10_000)
+        let start = ContinuousClock.now
+        let answer = try await curl(
+            sandbox.engine + "/v1/completions", "-d", #"{"model":"sandbox:latest","prompt":"\#(prompt)"}"#)
+        #expect(answer.status == 200)
+        #expect(.now - start >= .seconds(1))
+    }
+
     @Test(arguments: [
         (#"{"model":"unknown","messages":[{}]}"#, 404), (#"{"model":"sandbox:la"#, 400), ("[]", 400), ("{}", 400),
         (#"{"model":"sandbox:latest","messages":[]}"#, 400), (#"{"model":7,"messages":[{}]}"#, 400),
