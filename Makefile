@@ -97,7 +97,7 @@ lint: ## check the style of the Swift code, of the scripts and of the words
 	scripts/lint-prose
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Fuzz Package.swift
 	shellcheck scripts/* systemd/check-config systemd/rolling-restart systemd/workers .ci/run debian/provider-client.p* Benchmarks/contenders Benchmarks/measures \
-		Benchmarks/report Benchmarks/nvidia-smi
+		Benchmarks/report Benchmarks/nvidia-smi Tests/Containers/podman
 
 format: ## bring the Swift code into that style
 	swift format --in-place --recursive --configuration .swift-format Sources Tests Fuzz Package.swift

@@ -1,0 +1,31 @@
+"""The images are built, the containers start, and a completion and a report pass through them."""
+
+import json
+
+from Support.machine import wait_for
+
+
+def test_the_images_build(containers):
+    containers.compose("build")
+
+
+def test_the_containers_start(containers):
+    containers.compose("up", "--detach")
+    wait_for(containers.is_healthy, says="the worker is healthy")
+    wait_for(lambda: containers.curl(containers.url + "/busy").status == 200, says="nginx answers")
+
+
+def test_a_completion_streams(containers):
+    response = containers.complete(20)
+    assert response.status == 200, response.text
+    assert response.has_streamed(20), response.text
+    assert containers.curl(containers.url + "/nothing").status == 404
+
+
+def test_a_report_arrives(containers):
+    response = wait_for(
+        lambda: (response := containers.curl(containers.report_url)).status == 200 and response,
+        says="the report has arrived")
+    report = json.loads(response.text)
+    assert report["object"] == "list"
+    print(report["provider_type"], [model["id"] for model in report["data"]])
