@@ -42,6 +42,24 @@ struct NginxConfigurationTests {
         }
     }
 
+    /// An error page without a body would be an empty response, and a body without an error page is never sent.
+    @Test(arguments: ["client", "fleet"])
+    func everyErrorPageHasABody(site: String) throws {
+        let files = try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/nginx")
+        let text = try files.filter { ($0 == "fleet.conf") == (site == "fleet") }
+            .map { try Repository.read("nginx/" + $0) }.joined(separator: "\n")
+            .replacing("engine_$provider_engine_failure", with: "engine_full /.provider-client/engine_unreachable")
+        func names(_ lines: String) throws -> Set<String> {
+            let name = try Regex(#"/\.provider-\#(site)/([a-z_]+)"#, as: (Substring, Substring).self)
+            return Set(lines.matches(of: name).map { String($0.1) })
+        }
+        let pages = text.split(separator: "\n").filter { $0.contains(/^ *error_page\b/) }
+        let bodies = try #require(text.split(separator: "map $uri $provider_\(site)_error {").dropFirst().first)
+        let map = try #require(bodies.split(separator: "\n}").first)
+        #expect(try names(pages.joined(separator: "\n")) == names(String(map)))
+        #expect(try names(String(map)).count == (site == "fleet" ? 9 : 12))
+    }
+
     @Test func aMistakeWouldBeFound() async throws {
         let prefix = try await NginxServer.prefix(port: 8080, workerSocket: "/nowhere/fcgi.sock")
         try prefix.write("fastcgi_passe nowhere;", to: "snippets/provider-locations.conf")

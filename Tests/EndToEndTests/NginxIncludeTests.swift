@@ -34,6 +34,7 @@ import Testing
             \(files.map { "    include snippets/provider-\($0)[.]conf;\n" }.joined())
                 location ~ ^/v1/.*$ { return 418; }
                 location ~* \\.php$ { return 418; }
+                location ~ /\\. { return 418; }
                 location ^~ /v1/chat { return 418; }
                 location / { return 418; }
                 location = /own { return 204; }
