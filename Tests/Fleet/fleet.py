@@ -80,10 +80,10 @@ class Machine(Host):
         nvidia_smi.write_text('#!/bin/sh\nexec cat "${0%/*}/gpu.xml"\n')
         nvidia_smi.chmod(0o755)
         self.set_utilization(0)
-        # A prompt of 10,000 bytes is slow: a second passes before its response begins.
+        # A prompt of 10,000 bytes is slow: two seconds pass before its response begins.
         self._own.append(start_sandbox(
             self._processes, self.folder / "sandbox.log", "--serve", "engine", "--engine-port", "11434", "--model", "m",
-            "--prompt-delay", "0.1", "--engine-log", self.folder / "engine", inside=self.inside))
+            "--prompt-delay", "0.2", "--engine-log", self.folder / "engine", inside=self.inside))
         subprocess.run([ROOT / "scripts/nginx-prefix", self.folder / "nginx", "8080", socket], check=True)
         # docs/FLEET.md: the site listens on the address in the private network and believes the public machine.
         site = self.site.read_text()
