@@ -7,38 +7,16 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
 import httpx
+from Support.machine import ROOT, running, wait_for
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 BINARIES = Path(os.environ.get("PROVIDER_BINARIES", ROOT / ".build/debug"))
-
-
-def wait_until(what, condition, process=None, limit=60):
-    """The limit only ends a test that has failed already."""
-    deadline = time.monotonic() + limit
-    while not (result := condition()):
-        assert process is None or process.poll() is None, f"{what}: the process has ended"
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.005)
-    return result
-
-
-@contextmanager
-def running(*command, **options):
-    """A process that is told to end, and has."""
-    process = subprocess.Popen(command, **options)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 @dataclass
@@ -60,7 +38,7 @@ def real_engine(folder):
                 break
         Thread(target=process.stdout.read, daemon=True).start()
         url = line[line.index("http"):].split()[0].rstrip("I")
-        wait_until("the engine is ready", lambda: httpx.get(url + "/health").status_code == 200, process)
+        wait_for(lambda: httpx.get(url + "/health").status_code == 200, 60, "the engine is ready", process)
         yield Engine(url, log)
 
 
@@ -100,13 +78,13 @@ def provider(folder, engine, central, forward, settings={}, directives=()):
         path = os.environ["PATH"] + ":/usr/sbin:/sbin"
         upstream = prefix / "conf.d/provider-upstream.conf"
         with running(BINARIES / "provider-fcgi", "--nginx-upstream", upstream, env=environment, stderr=output) as worker:
-            wait_until("the worker is ready", lambda: b"ready: listening" in log.read_bytes(), worker)
+            wait_for(lambda: b"ready: listening" in log.read_bytes(), 60, "the worker is ready", worker)
             with running(
                     "nginx", "-e", "stderr", "-p", prefix, "-c", prefix / "nginx.conf", stderr=subprocess.DEVNULL,
                     env=dict(os.environ, PATH=path, NGINX=f"{listener.fileno()};"),
                     pass_fds=[listener.fileno()]) as nginx:
                 url = f"http://127.0.0.1:{port}"
-                wait_until("nginx is ready", lambda: httpx.get(url + "/busy").status_code == 200, nginx)
+                wait_for(lambda: httpx.get(url + "/busy").status_code == 200, 60, "nginx is ready", nginx)
                 yield Provider(url, log, prefix / "access.log", worker)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from Support.machine import wait_for
 
 import machine
 import peers
@@ -45,7 +46,7 @@ def test_a_busy_gpu(failing, gpu):  # noqa: F811
 
     try:
         gpu.show(BUSY)
-        machine.wait_until("the GPU is busy", refused)
+        wait_for(refused, 60, "the GPU is busy")
     finally:
         gpu.show(FREE)
 

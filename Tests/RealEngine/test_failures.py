@@ -6,6 +6,7 @@ import itertools
 import httpx
 import openai
 import pytest
+from Support.machine import wait_for
 
 import machine
 import peers
@@ -95,13 +96,13 @@ def test_the_gpu_is_not_free(official, failing, gpu, document, code):
 
     try:
         gpu.show(document)
-        machine.wait_until(code, lambda: reason() == code)
+        wait_for(lambda: reason() == code, 60, code)
         with raises(openai.InternalServerError, 503, code) as raised:
             ask(official(failing))
         assert raised.value.response.headers["Retry-After"]
     finally:
         gpu.show(FREE)
-        machine.wait_until("the GPU is free", lambda: reason() is None)
+        wait_for(lambda: reason() is None, 60, "the GPU is free")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -7,9 +7,9 @@ import re
 import httpx
 import openai
 import pytest
+from Support.machine import wait_for
 
 from asking import LOOP, MESSAGES, SAME, call, plain
-from machine import wait_until
 
 @pytest.mark.parametrize("arguments", [
     {"max_tokens": 40}, {"max_tokens": 7, "stop": ["x"]}, {"max_tokens": 5, "n": 2}, {"max_tokens": 3, "logprobs": True},
@@ -122,7 +122,7 @@ def test_closing_a_stream_stops_the_engine(client, engine):
         stream = client.chat.completions.create(**ask)
         next(iter(stream))
         stream.close()
-    wait_until("the engine cancels", lambda: cancelled() > before)
+    wait_for(lambda: cancelled() > before, 60, "the engine cancels")
 
 
 def test_many_at_once(provider, direct):
@@ -148,8 +148,9 @@ def test_nothing_secret_is_logged(client, provider):
     for file, path in (
             (provider.worker_log, "path=/v1/chat/completions"), (provider.access_log, '"/v1/chat/completions"')):
         # The line of this very request; it may come after the answer.
-        line = wait_until("it is logged", lambda: [
-            line for line in file.read_text().splitlines() if answer.headers["X-Request-Id"] in line and path in line])
+        line = wait_for(lambda: [
+            line for line in file.read_text().splitlines() if answer.headers["X-Request-Id"] in line and path in line],
+            60, "the request is logged")
         assert len(line) == 1
         for secret in ("prompt-of-the-user", "secret-of-the-client", "key-of-the-provider", "good"):
             assert secret not in file.read_text()

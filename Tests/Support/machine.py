@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RELEASE = ROOT / ".build/release"
 
 
-def wait_for(condition, timeout=30, says="", process=None, interval=0.1):
+def wait_for(condition, timeout=30, says="", process=None, interval=0.05):
     """Returns the first true result of `condition`, a function that is called every `interval` seconds.
 
     Fails after `timeout` seconds, and as soon as `process` has ended. `says` names the condition in the failure's
