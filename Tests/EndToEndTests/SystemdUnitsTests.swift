@@ -155,6 +155,58 @@ struct SystemdUnitsTests {
         #expect(parts[0] == parts[1])
     }
 
+    /// Settings that say what a service runs, and when: the worker stays, the other services run and end.
+    private static let lifecycle: Set = [
+        "Type", "RemainAfterExit", "ExecStart", "ExecStartPre", "ExecReload", "Restart", "RestartSec",
+        "RestartPreventExitStatus", "TimeoutStartSec", "TimeoutStopSec", "WatchdogSec", "KillMode", "OOMPolicy",
+        "Sockets", "StandardInput", "SyslogIdentifier", "LimitNOFILE",
+    ]
+
+    /// Where the services that only ask systemd are restricted otherwise than the worker, and why.
+    private static let differencesOfHelpers = [
+        "User": "systemd lets root alone restart units",
+        "Group": "root's own group",
+        "CapabilityBoundingSet": "systemd asks for CAP_SYS_ADMIN",
+        "PrivateUsers": "root of another user namespace is nobody to systemd",
+        "IPAddressDeny": "they need no network",
+        "PrivateNetwork": "they need no network",
+        "RestrictAddressFamilies": "they need the bus alone",
+        "PrivateDevices": "they need no GPU",
+        "DevicePolicy": "PrivateDevices closes more",
+        "DeviceAllow": "they need no GPU",
+        "ProcSubset": "nvidia-smi reads /proc/driver, they do not",
+        "MemoryDenyWriteExecute": "NVIDIA's libraries ask for an executable stack, shells do not",
+        "SystemCallFilter": "shells have no thread pool whose priority Swift sets",
+    ]
+
+    @Test(arguments: [
+        ("provider-reporter.service", Set<String>()),
+        ("provider-fcgi-rolling-restart.service", Set(differencesOfHelpers.keys)),
+        // It reads no configuration, so it needs no key.
+        ("provider-fcgi.service", Set(differencesOfHelpers.keys).union(["LoadCredential", "SetCredential"])),
+    ])
+    func servicesAreRestrictedAsTheWorkerExceptForKnownDifferences(service: String, known: Set<String>) throws {
+        let worker = try Self.serviceSettings(in: "provider-fcgi@.service")
+        let other = try Self.serviceSettings(in: service)
+        try #require(worker.count > 30 && other.count > 30)
+        let different = Set(worker.keys).union(other.keys).subtracting(Self.lifecycle).filter {
+            worker[$0] != other[$0]
+        }
+        #expect(different == known)
+    }
+
+    /// Every value of each setting of [Service], in order.
+    private static func serviceSettings(in unit: String) throws -> [String: [String]] {
+        var isService = false
+        var settings: [String: [String]] = [:]
+        for line in try Repository.read("systemd/" + unit).split(separator: "\n") {
+            if line.hasPrefix("[") { isService = line == "[Service]" }
+            guard isService, !line.hasPrefix("#"), let sign = line.firstIndex(of: "=") else { continue }
+            settings[String(line[..<sign]), default: []].append(String(line[line.index(after: sign)...]))
+        }
+        return settings
+    }
+
     /// Not even a worker's own user, and nobody who is not nginx.
     @Test func theSocketIsNginxsAlone() throws {
         let socket = "provider-fcgi.socket"
