@@ -15,7 +15,7 @@ struct PackageTests {
     /// Nothing else is a name of an architecture that the package is built for.
     @Test func thePackageIsForBothArchitectures() throws {
         #expect(try Repository.read("debian/control").contains("\nArchitecture: amd64 arm64\n"))
-        for script in ["scripts/build-deb", "scripts/test-system", "Makefile", "debian/rules"] {
+        for script in ["scripts/build-deb", "Tests/System/conftest.py", "Makefile", "debian/rules"] {
             let text = try Repository.read(script)
             #expect(!text.contains("amd64") && !text.contains("arm64"), "\(script)")
         }

@@ -1,8 +1,8 @@
 """Usage: load.py [OPTIONS]
 
-Sends streamed completions to nginx on 127.0.0.1:8080 for scripts/test-system, and prints one line: how many short and
-long ones were served, how many failed, and the longest that one waited for its first byte. Served means status 200, a
-stream that ends with [DONE], and an answer that nginx has finished. Failures follow, one a line, up to ten.
+Sends streamed completions to nginx on 127.0.0.1:8080, and prints one line: how many short and long requests were served,
+how many failed, and the longest wait for a first byte. Served means status 200, a stream that ends with [DONE], and a
+response that nginx has finished. Failures follow, each on a line, up to ten.
 """
 
 import argparse
@@ -17,9 +17,9 @@ parser.add_argument("--short-parallel", type=int, default=24)
 parser.add_argument("--long", type=int, default=0, help="long streams, at least")
 parser.add_argument("--long-parallel", type=int, default=40)
 parser.add_argument("--long-tokens", type=int, default=150)
-parser.add_argument("--until", metavar="FILE", help="goes on until there is this file")
+parser.add_argument("--until", metavar="FILE", help="goes on until this file exists")
 parser.add_argument("--limit", type=float, default=120, help="seconds after which nothing new is sent")
-parser.add_argument("--progress", metavar="FILE", help="gets a byte for each answer that has begun")
+parser.add_argument("--progress", metavar="FILE", help="gets a byte for each response that has begun")
 options = parser.parse_args()
 
 
@@ -57,24 +57,24 @@ class Load:
         reader, writer = await asyncio.open_connection("127.0.0.1", 8080)
         try:
             head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            # Each a client of its own: all at once are more than nginx allows one.
+            # Each is a client of its own: all at once are more than nginx allows a client.
             head += f"X-Forwarded-For: 198.51.100.{client}\r\n"
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write((head + body).encode())
-            answer = await reader.read(65536)
+            response = await reader.read(65536)
             self.slowest = max(self.slowest, time.monotonic() - begun)
             self.progress.write(b".")
             while data := await reader.read(65536):
-                answer += data
+                response += data
         finally:
             writer.close()
-        if not answer.startswith(b"HTTP/1.1 200 "):
-            return f"refused: {answer[:60]} {answer[-120:]}"
-        if b"data: [DONE]\n\n" not in answer or not answer.endswith(b"\r\n0\r\n\r\n"):
-            return f"broken off: {answer[-120:]}"
+        if not response.startswith(b"HTTP/1.1 200 "):
+            return f"refused: {response[:60]} {response[-120:]}"
+        if b"data: [DONE]\n\n" not in response or not response.endswith(b"\r\n0\r\n\r\n"):
+            return f"broken off: {response[-120:]}"
         # Each token's event has this key.
-        if answer.count(b'"delta"') < tokens:
-            return f"tokens are missing: {answer.count(b'delta')} of {tokens}"
+        if response.count(b'"delta"') < tokens:
+            return f"tokens are missing: {response.count(b'delta')} of {tokens}"
         return None
 
 
