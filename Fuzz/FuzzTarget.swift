@@ -14,11 +14,11 @@ enum FuzzTarget: String, CaseIterable {
     case keyFile = "key-file"
     /// nginx's file that names the engine.
     case nginxUpstream = "nginx-upstream"
-    /// The engine's answer: head, events, bodies, and where they break off.
-    case engineAnswer = "engine-answer"
+    /// The engine's response: head, events, bodies, and where they break off.
+    case engineResponse = "engine-answer"
     /// The engine's list of models.
     case models
-    /// Central's verdict on an HMAC, and its Retry-After.
+    /// The central system's verdict on an HMAC.
     case central
     /// The ngrok agent's list of tunnels.
     case tunnels
@@ -34,7 +34,7 @@ enum FuzzTarget: String, CaseIterable {
         case .configuration: ConfigurationFuzzer.shared.run(bytes)
         case .keyFile: KeyFileFuzzer.shared.run(bytes)
         case .nginxUpstream: fuzzNginxUpstream(bytes)
-        case .engineAnswer: fuzzEngineAnswer(bytes)
+        case .engineResponse: fuzzEngineResponse(bytes)
         case .models: fuzzModels(bytes)
         case .central: fuzzCentral(bytes)
         case .tunnels: fuzzTunnels(bytes)

@@ -77,10 +77,10 @@ final class RequestFuzzer: Sendable {
         guard let head = client.head else { return }
         precondition(head.headers.first("Content-Type") == "application/json")
         precondition(head.headers.first("Content-Length") != nil)
-        if input.request.method == "HEAD" { return precondition(client.answer.isEmpty) }
-        precondition(json(client.answer) != nil)
-        // The engine's answer is an empty object; any other has a reason of ours.
-        let isOurs = (json(client.answer) as? [String: Any])?.isEmpty == false
+        if input.request.method == "HEAD" { return precondition(client.response.isEmpty) }
+        precondition(json(client.response) != nil)
+        // The engine's response is an empty object; every other response has a reason of ours.
+        let isOurs = (json(client.response) as? [String: Any])?.isEmpty == false
         precondition(isOurs == atEngine.isEmpty)
     }
 

@@ -4,7 +4,7 @@
 struct RequestInput {
     var request: Request
     var body: [UInt8]
-    /// Which of central's answers it meets.
+    /// The number of the central system's response.
     let verdict: Int
     let isHMACRequired: Bool
 

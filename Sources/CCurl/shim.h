@@ -33,7 +33,7 @@ static inline CURLcode ccurl_setopt_read(CURL *easy, CURLoption option, curl_rea
     return curl_easy_setopt(easy, option, value);
 }
 
-static inline CURLcode ccurl_getinfo_time(CURL *easy, CURLINFO info, curl_off_t *value) {
+static inline CURLcode ccurl_getinfo_offset(CURL *easy, CURLINFO info, curl_off_t *value) {
     return curl_easy_getinfo(easy, info, value);
 }
 
@@ -56,21 +56,4 @@ static inline CURLMcode ccurl_multi_setopt_socket(CURLM *multi, CURLMoption opti
 // CURLMsg keeps its result in an anonymous union; this reads the `result` member, valid for CURLMSG_DONE alone.
 static inline CURLcode ccurl_message_result(const CURLMsg *message) {
     return message->data.result;
-}
-
-static inline CURLSHcode ccurl_share_setopt_lock(CURLSH *share, CURLSHoption option, curl_lock_function value) {
-    return curl_share_setopt(share, option, value);
-}
-
-static inline CURLSHcode ccurl_share_setopt_unlock(CURLSH *share, CURLSHoption option, curl_unlock_function value) {
-    return curl_share_setopt(share, option, value);
-}
-
-static inline CURLSHcode ccurl_share_setopt_pointer(CURLSH *share, CURLSHoption option, void *value) {
-    return curl_share_setopt(share, option, value);
-}
-
-// The value is a curl_lock_data.
-static inline CURLSHcode ccurl_share_setopt_data(CURLSH *share, CURLSHoption option, curl_lock_data value) {
-    return curl_share_setopt(share, option, value);
 }

@@ -1,6 +1,6 @@
 public import Logging
 
-/// Answers every request; the whole way of a request is readable here from top to bottom.
+/// Responds to every request; the whole way of a request is readable here from top to bottom.
 public struct Pipeline: Sendable {
     private let maxBodyBytes: Int
     private let admission: Admission
@@ -22,26 +22,26 @@ public struct Pipeline: Sendable {
     }
 
     /// Handles one request to its end on the calling thread.
-    public func handle(_ client: any Client) {
+    public func handle(_ client: any ClientConnection) {
         let exchange = Exchange(client)
         do throws(Interrupted) {
             do throws(Interrupted) {
-                try answer(exchange)
+                try respond(exchange)
             } catch .refused(let refusal) {
                 exchange.refusal = refusal.code
-                try exchange.answer(refusal.response)
+                try exchange.respond(refusal.response)
             }
         } catch {
-            // Nobody is left to answer: the connection is gone.
+            // The connection is gone: there is no client to respond to.
             exchange.cut = "client_gone"
         }
         log(exchange)
     }
 
-    private func answer(_ exchange: Exchange) throws(Interrupted) {
-        switch try route(of: exchange.request) {
-        case .health: try exchange.answer(health.answer())
-        case .busy: try exchange.answer(busyAnswer())
+    private func respond(_ exchange: Exchange) throws(Interrupted) {
+        switch try Route(exchange.request) {
+        case .health: try exchange.respond(health.answer())
+        case .busy: try exchange.respond(busyResponse())
         case .completion: try complete(exchange)
         }
     }
@@ -55,24 +55,16 @@ public struct Pipeline: Sendable {
         }
     }
 
-    private func route(of request: Request) throws(Interrupted) -> Route {
-        do throws(Refusal) {
-            return try Route(method: request.method, path: request.path)
-        } catch {
-            throw .refused(error)
-        }
-    }
-
-    /// What the next completion would be told.
-    private func busyAnswer() -> (head: HTTPResponseHead, body: [UInt8]) {
+    /// Whether the next completion would be refused, and with which code.
+    private func busyResponse() -> HTTPResponse {
         guard let refusal = admission.refusal else { return Self.notBusy }
-        return JSONAnswer.make(status: 200, BusyAnswer(busy: true, reason: refusal.code))
+        return JSONResponse.make(status: 200, BusyBody(busy: true, reason: refusal.code))
     }
 
     /// Made once: orchestrators ask often.
-    private static let notBusy = JSONAnswer.make(status: 200, BusyAnswer(busy: false, reason: nil))
+    private static let notBusy = JSONResponse.make(status: 200, BusyBody(busy: false, reason: nil))
 
-    private struct BusyAnswer: Encodable {
+    private struct BusyBody: Encodable {
         let busy: Bool
         let reason: String?
     }
@@ -96,5 +88,33 @@ public struct Pipeline: Sendable {
 
     private static func number(_ value: Int?) -> Logger.Metadata.Value {
         value.map { .stringConvertible($0) } ?? .stringConvertible(NoValue())
+    }
+}
+
+/// The endpoints of the worker.
+private enum Route {
+    case health
+    case busy
+    /// A completion of either kind; the engine tells them apart by the path.
+    case completion
+
+    /// - Throws: `Refusal.notFound` or `.methodNotAllowed`, in that order.
+    init(_ request: Request) throws(Interrupted) {
+        switch request.path {
+        case "/health": self = .health
+        case "/busy": self = .busy
+        case "/v1/chat/completions", "/v1/completions": self = .completion
+        default: throw .refused(.notFound)
+        }
+        guard allowedMethods.contains(request.method) else {
+            throw .refused(.methodNotAllowed(allowed: allowedMethods))
+        }
+    }
+
+    private var allowedMethods: [String] {
+        switch self {
+        case .health, .busy: ["GET", "HEAD"]
+        case .completion: ["POST"]
+        }
     }
 }

@@ -9,7 +9,7 @@ struct Service {
 
     init(_ pipeline: Pipeline, _ configuration: Configuration) {
         self.pipeline = pipeline
-        hmacParameter = FastCGIClient.parameterName(ofHeader: configuration.provider.hmacHeader)
+        hmacParameter = FastCGIConnection.parameterName(ofHeader: configuration.provider.hmacHeader)
         maxThreads = configuration.server.maxInFlight + WorkerThreads.reserve
     }
 }

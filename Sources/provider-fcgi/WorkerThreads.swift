@@ -100,7 +100,7 @@ final class WorkerThreads: Sendable {
     // MARK: One thread
 
     fileprivate func run() {
-        let client = FastCGIClient(isUnixSocket: listener.isUnixSocket)
+        let client = FastCGIConnection(isUnixSocket: listener.isUnixSocket)
         while let (connection, service) = nextConnection() {
             guard client.open(connection, hmacParameter: service.hmacParameter) else { continue }
             service.pipeline.handle(client)

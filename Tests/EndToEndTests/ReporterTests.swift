@@ -118,7 +118,7 @@ import Testing
         ("a list in which nothing is a model", { try $0.answer(200, #"{"data":[1],"models":[{}]}"#) }),
         ("Empty reply from server", { $0.closeAfterwards() }),
         ("Ollama refuses the Host", { try $0.answer(403, "") }),
-        ("has not answered yet: no answer from", { try $0.connection.waitForHangUp() }),
+        ("has not answered yet: no response from", { try $0.connection.waitForHangUp() }),
     ]
 
     /// The central system would delete the models, with the prices that their owner set.

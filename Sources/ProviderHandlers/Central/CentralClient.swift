@@ -8,20 +8,28 @@ public struct CentralClient: Sendable {
         self.provider = provider
     }
 
-    /// Answers are small; a larger one is not central's.
-    private static let maxAnswerBytes = 65_536
+    /// The central system's responses are small (bytes).
+    private static let maxBodyBytes = 65_536
 
     /// Posts JSON. No redirect is followed, so the key goes to `provider.url` alone.
-    func post(_ path: String, _ json: [UInt8], total: Duration, interruption: Interruption? = nil) throws(HTTPError)
-        -> HTTPResponse
-    {
+    func post(_ path: String, _ json: [UInt8], total: Duration) throws(HTTPError) -> HTTPResponse {
+        try http.fetch(request(path, json, total), maxBodyBytes: Self.maxBodyBytes)
+    }
+
+    /// The same, until the interruption happens.
+    func post<Failure>(
+        _ path: String, _ json: [UInt8], total: Duration, interruption: Interruption<Failure>
+    ) throws(TransferError<Failure>) -> HTTPResponse {
+        try http.fetch(request(path, json, total), maxBodyBytes: Self.maxBodyBytes, interruption: interruption)
+    }
+
+    private func request(_ path: String, _ json: [UInt8], _ total: Duration) -> HTTPRequest {
         var headers = [HTTPHeader("Content-Type", "application/json"), HTTPHeader("Accept", "application/json")]
         if !provider.apiKey.isEmpty {
             headers.append(HTTPHeader("Authorization", "Bearer " + provider.apiKey.reveal()))
         }
-        let request = HTTPRequest(
+        return HTTPRequest(
             .post, provider.url + path, headers: headers, body: .bytes(json),
             timeouts: HTTPTimeouts(connect: .seconds(3), total: total))
-        return try http.fetch(request, maxBodyBytes: Self.maxAnswerBytes, interruption: interruption)
     }
 }

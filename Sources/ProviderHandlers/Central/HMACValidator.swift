@@ -1,7 +1,7 @@
 import FoundationEssentials
 public import Logging
 
-/// Asks central whether a request's HMAC is valid. Nothing is remembered: a replay is central's to notice.
+/// Asks the central system whether a request's HMAC is valid. No verdict is kept: the central system notices a replay.
 public struct HMACValidator: Sendable {
     /// A longer value is no HMAC (bytes).
     private static let maxLength = 512
@@ -18,29 +18,28 @@ public struct HMACValidator: Sendable {
 
     /// Returns when the request may go on.
     ///
-    /// - Throws: `.missingHMAC`, `.repeatedHMAC`, `.invalidHMAC` or `.hmacUnavailable`; `clientGone` when nobody waits any
-    ///   more.
+    /// - Throws: `.missingHMAC`, `.repeatedHMAC`, `.invalidHMAC` or `.hmacUnavailable`; `clientGone` when the client has
+    ///   left.
     func check(_ exchange: Exchange, _ cancellation: Cancellation) throws(Interrupted) {
         let hmac = exchange.request.hmac
         guard !hmac.isEmpty else {
             if provider.hmac == .required { throw .refused(.missingHMAC(header: provider.hmacHeader)) }
             return
         }
-        // Which of several counts is nobody's to guess: another server on the way may have judged another one.
+        // Of several HMACs none is chosen: another server on the way may have judged another one.
         guard !hmac.contains(", ") else { throw .refused(.repeatedHMAC(header: provider.hmacHeader)) }
         guard hmac.utf8.count <= Self.maxLength, hmac.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw .refused(.invalidHMAC)
         }
         let response: HTTPResponse
-        do throws(HTTPError) {
+        do throws(TransferError<Interrupted>) {
             response = try central.post(
                 "/api/provider/validate_hmac", JSON.encode(["hmac": hmac]), total: .seconds(10),
-                interruption: Interruption(cancellation: cancellation, peer: exchange.client))
+                interruption: exchange.interruption(cancellation))
         } catch {
             switch error {
-            case .cancelled(.clientGone): throw .clientGone
-            case .cancelled(.shutdown): throw .refused(.shuttingDown)
-            default: throw unavailable("\(error)", exchange)
+            case .failed(let error): throw unavailable("\(error)", exchange)
+            case .stopped(let reason): throw reason
             }
         }
         switch Verdict(response) {
@@ -51,20 +50,20 @@ public struct HMACValidator: Sendable {
         }
     }
 
-    /// What an answer of central's means.
+    /// The meaning of a response of the central system.
     enum Verdict: Equatable {
         case valid
         case invalid
         /// No verdict, and why.
         case none(String)
-        /// No verdict: central does not take our own key.
+        /// No verdict: the central system does not accept our own key.
         case keyRefused
 
         init(_ response: HTTPResponse) {
-            struct Answer: Decodable { let valid: Bool }
-            let answer = try? JSONDecoder().decode(Answer.self, from: Data(response.body))
+            struct Body: Decodable { let valid: Bool }
+            let body = try? JSONDecoder().decode(Body.self, from: Data(response.body))
             self =
-                switch (answer?.valid, response.head.status) {
+                switch (body?.valid, response.head.status) {
                 case (false, _): .invalid
                 case (true, 200): .valid
                 case (nil, 401): .keyRefused

@@ -1,14 +1,13 @@
-import CCurl
 import Glibc
 import Logging
 
-/// Delivers a report to central, trying again for as long as that can help.
+/// Delivers a report to the central system, and tries again for as long as that can help.
 struct ReportDelivery {
     enum Outcome: Equatable {
         case delivered(attempts: Int)
-        /// Central could not take it now; the next report may fare better.
+        /// The central system could not take the report now; the next report may succeed.
         case notDelivered(cause: String, attempts: Int)
-        /// Central refuses it, and would refuse it again.
+        /// The central system refuses the report, and would refuse it again.
         case refused(status: Int)
     }
 
@@ -34,14 +33,14 @@ struct ReportDelivery {
             let cause: String
             var retryAfter: Duration?
             do throws(HTTPError) {
-                let answer = try central.post(
+                let response = try central.post(
                     "/api/provider/health", report, total: min(Self.attemptLimit, rest))
-                switch answer.head.status {
+                switch response.head.status {
                 case 200..<300: return .delivered(attempts: attempts)
                 case 429, 500...:
-                    cause = "central answered \(answer.head.status)"
-                    retryAfter = Self.retryAfter(answer.head)
-                default: return .refused(status: answer.head.status)
+                    cause = "central answered \(response.head.status)"
+                    retryAfter = response.retryAfter
+                default: return .refused(status: response.head.status)
                 }
             } catch {
                 cause = "\(error)"
@@ -55,20 +54,11 @@ struct ReportDelivery {
         }
     }
 
-    /// 1, 2, 4 … 16 s, each between half and the whole of it, so that machines that failed together do not come back
+    /// 1, 2, 4 … 16 s, times a random factor from a half to one, so that machines that failed together do not come back
     /// together.
     static func backoff(_ attempt: Int) -> Duration {
         let full = Double(1 << min(attempt - 1, 4))
         return .seconds(full * Double.random(in: 0.5...1))
-    }
-
-    /// Seconds or a date (RFC 9110, 10.2.3); nil when absent or neither.
-    static func retryAfter(_ head: HTTPResponseHead, now: time_t = time(nil)) -> Duration? {
-        guard let value = head.headers.first("Retry-After") else { return nil }
-        if let seconds = Int(value) { return .seconds(max(0, min(seconds, 86_400))) }
-        // libcurl reads HTTP's three forms of a date and says -1 for anything else (curl_getdate(3)).
-        let date = unsafe curl_getdate(value, nil)
-        return date < 0 ? nil : .seconds(max(0, min(date - now, 86_400)))
     }
 
     /// Blocks the calling thread.

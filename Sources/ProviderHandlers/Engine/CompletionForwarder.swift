@@ -1,4 +1,4 @@
-/// Sends a completion to the engine and its answer back.
+/// Sends a completion to the engine and its response back.
 public struct CompletionForwarder: Sendable {
     private let http: HTTPClient
     private let engine: Configuration.Ollama
@@ -14,10 +14,10 @@ public struct CompletionForwarder: Sendable {
         self.heldBytes = heldBytes
     }
 
-    /// Answers the exchange with what the engine says, whatever its status; or leaves that to nginx.
+    /// Passes the engine's response on, whatever its status; or leaves that to nginx.
     ///
-    /// - Throws: a refusal when the engine gave no usable answer and nothing has been sent; `clientGone` when there is
-    ///   nobody to answer.
+    /// - Throws: a refusal when the engine gave no usable response and nothing has been sent; `clientGone` when the client
+    ///   has left.
     func forward(_ exchange: Exchange, _ body: RequestBody, _ cancellation: Cancellation) throws(Interrupted) {
         guard engine.forward == .worker else { return try exchange.handOver(host: engineHost) }
         let request = HTTPRequest(
@@ -25,12 +25,9 @@ public struct CompletionForwarder: Sendable {
             timeouts: HTTPTimeouts(
                 connect: engine.connectTimeout, firstByte: engine.firstByteTimeout, idle: engine.idleTimeout))
         let relay = ResponseRelay(exchange, body, heldBytes: heldBytes)
-        do throws(HTTPError) {
-            try http.run(
-                request, handler: relay,
-                interruption: Interruption(cancellation: cancellation, peer: exchange.client))
+        do throws(TransferError<Interrupted>) {
+            try http.run(request, handler: relay, interruption: exchange.interruption(cancellation))
         } catch {
-            exchange.cause = "\(error)"
             return try relay.fail(error)
         }
         try relay.finish()
@@ -55,5 +52,27 @@ public struct CompletionForwarder: Sendable {
             HTTPHeader("Accept", request.accept),
             HTTPHeader("User-Agent", request.userAgent),
         ]
+    }
+}
+
+/// Explains the 403 without a body with which Ollama refuses a request for its Host.
+///
+/// On a loopback listener Ollama takes localhost, addresses of its machine, the machine's name, and names that end in
+/// .localhost, .local or .internal (Ollama's server/routes.go, allowedHostsMiddleware).
+enum HostRefusal {
+    /// What to tell the operator; nil for any other response.
+    ///
+    /// - Parameter url: the engine's, as `ollama.url` has it after validation.
+    static func explanation(status: Int, isBodyEmpty: Bool, url: String) -> String? {
+        guard status == 403, isBodyEmpty else { return nil }
+        let authority = BaseURL.host(of: url)
+        let words = "Ollama refuses the Host \(authority); use localhost or an address of its machine in ollama.url"
+        // Ollama takes these hosts, so another program may have refused the request.
+        return isAlwaysTaken(BaseURL.hostName(of: url)) ? "403 without a body, as when " + words : words
+    }
+
+    private static func isAlwaysTaken(_ host: String) -> Bool {
+        let name = host.lowercased()
+        return Loopback.contains(host) || [".localhost", ".local", ".internal"].contains { name.hasSuffix($0) }
     }
 }

@@ -1,7 +1,7 @@
-/// What the header of an engine's response means to us, and which of its fields go on to the client.
+/// The meaning of an engine's response head, and which of its fields go on to the client.
 enum EndToEndHeaders {
-    /// Fields that mean one connection only (RFC 9110, 7.6.1), the length and `X-Request-Id`, which are ours to say, and
-    /// `Status`, by which FastCGI names the status.
+    /// Fields of one connection only (RFC 9110, 7.6.1); the length and `X-Request-Id`, which the worker sets; and `Status`,
+    /// which is FastCGI's own name for the status.
     private static let dropped: Set<String> = [
         "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "transfer-encoding",
         "upgrade", "content-length", "status", "x-request-id",
@@ -15,8 +15,8 @@ enum EndToEndHeaders {
                 let name = header.name.lowercased()
                 return !dropped.contains(name)
                     && !named.contains(name)
-                    // nginx obeys these (X-Accel-Redirect serves any internal location); they are not the engine's
-                    // to give.
+                    // nginx obeys these fields (X-Accel-Redirect serves any internal location): the engine must not
+                    // set them.
                     && !name.hasPrefix("x-accel-")
             })
     }

@@ -6,7 +6,7 @@ public final class EngineModels: Sendable {
     private static let places: [(path: String, shape: ModelList.Shape)] = [
         ("/v1/models", .openAI), ("/api/models", .openAI), ("/api/tags", .ollama),
     ]
-    private static let maxAnswerBytes = 4 * 1024 * 1024
+    private static let maxBodyBytes = 4 * 1024 * 1024
     /// A twentieth of the limit is kept for each path still to be asked, so that a path that hangs leaves some time.
     private static let reservedPart = 20
 
@@ -31,7 +31,7 @@ public final class EngineModels: Sendable {
             let left = Self.places.count - 1 - index
             let share = deadline - ContinuousClock.now - limit / Self.reservedPart * left
             switch try ask(place, within: share) {
-            // An empty list from here says nothing about the paths that have not answered.
+            // An empty list from here says nothing about the paths that have not responded.
             case .models(let models) where !models.isEmpty || !findings.contains { $0.kind == .silent }:
                 return models
             case .models: findings.append(Finding(kind: .noList, words: "\(baseURL + place.path) lists no model"))
@@ -74,22 +74,22 @@ extension EngineModels {
                     kind: .silent,
                     description: "has not answered yet: no connection to \(url) within \(limit.milliseconds) ms")
             case .timedOut:
-                let words = "no answer from \(url) within \(limit.milliseconds) ms"
+                let words = "no response from \(url) within \(limit.milliseconds) ms"
                 return .nothing(Finding(kind: .silent, words: words))
             case .tooLarge(let limit):
                 return .nothing(Finding(kind: .noList, words: "\(url) said more than \(limit) bytes"))
-            case .broken, .headTooLarge, .cancelled:
+            case .broken:
                 return .nothing(Finding(kind: .noList, words: "\(url): \(ForeignText.short("\(error)"))"))
             }
         }
     }
 
     private func fetch(_ url: String, within limit: Duration) throws(HTTPError) -> HTTPResponse {
-        // What is encoded cannot be read here, and without the field any coding is acceptable (RFC 9110, 12.5.3).
+        // A coded response cannot be read here, and without the field any coding is acceptable (RFC 9110, 12.5.3).
         let headers = [HTTPHeader("Accept", "application/json"), HTTPHeader("Accept-Encoding", "identity")]
         return try http.fetch(
             HTTPRequest(.get, url, headers: headers, timeouts: HTTPTimeouts(connect: limit, total: limit)),
-            maxBodyBytes: Self.maxAnswerBytes)
+            maxBodyBytes: Self.maxBodyBytes)
     }
 
     private func judge(_ response: HTTPResponse, _ shape: ModelList.Shape, _ url: String) -> Outcome {
@@ -119,7 +119,7 @@ extension EngineModels {
         return type.isEmpty || type.equalsIgnoringCase("application/json") ? "" : " (\(type))"
     }
 
-    /// A field's value up to its parameters, which need not be shown.
+    /// A field's value up to its parameters, which are not shown.
     private static func word(_ value: String?) -> String {
         ForeignText.short(String((value ?? "").prefix { $0 != ";" && $0 != " " }))
     }
@@ -130,7 +130,7 @@ extension EngineModels {
 
     private func failure(_ findings: [Finding]) -> NoModelList {
         let words = findings.map(\.words).joined(separator: "; ")
-        // The kind that says most about what to do.
+        // The kind that says most about the remedy comes first.
         let kinds = findings.map(\.kind)
         if kinds.contains(.hostRefused), let refusal = hostRefusal(403, isBodyEmpty: true) {
             return NoModelList(kind: .hostRefused, description: "\(refusal) (\(words))")
@@ -140,4 +140,25 @@ extension EngineModels {
         }
         return NoModelList(kind: .noList, description: "no list of models: \(words)")
     }
+}
+
+/// Why the list of the engine's models is unknown.
+struct NoModelList: Error, Equatable, CustomStringConvertible {
+    enum Kind: Equatable {
+        /// No connection can be made: refused, not resolved, or TLS failed.
+        case unreachable
+        /// No list came in time, and at least one URL has not responded.
+        case silent
+        /// Ollama refuses the Host of `ollama.url`.
+        case hostRefused
+        /// Every URL has responded, none of them with a list.
+        case noList
+    }
+
+    let kind: Kind
+    /// For the log and the report; names each URL that was asked and its outcome, without any body.
+    let description: String
+
+    /// No request could be made in time.
+    static let notYet = NoModelList(kind: .silent, description: "has not answered yet")
 }

@@ -1,9 +1,13 @@
+import Synchronization
+
 /// Passes the engine's response on to the client.
 ///
 /// nginx ends a FastCGI response that breaks off as if it were whole. So a stream of events is passed on as it comes, and
 /// an event of our own tells of a cut. Any other response is buffered until it is complete, and a cut becomes a 502.
 final class ResponseRelay: TransferHandler {
-    /// More than this of an answer that is not a stream is not held back (bytes).
+    typealias Failure = Interrupted
+
+    /// The most of a response that is buffered (bytes); a longer response is passed on as it comes.
     static let holdLimit = 8 * 1024 * 1024
     /// The largest head that is passed on (bytes). FastCGI and the worker add to it, and `fastcgi_buffer_size` is 16 KiB.
     static let headLimit = 15 * 1024
@@ -11,21 +15,19 @@ final class ResponseRelay: TransferHandler {
     private enum State {
         case waiting
         case holding(HTTPResponseHead, [UInt8])
-        /// nil in place of what the stream says where it is in a coding.
+        /// nil where the stream is in a coding, and cannot be followed.
         case streaming(HTTPResponseHead, CompletionStream?)
-        /// Too large to hold back, or no memory is left for that.
+        /// Too large for the buffer, or the memory for buffers is used up.
         case passing
     }
 
     private let exchange: Exchange
     private let body: RequestBody
     private let heldBytes: HeldBytes
-    /// What this answer has claimed of them.
+    /// The part of `heldBytes` that this response has claimed.
     private var claimed = 0
     private var state = State.waiting
     private var isFlushDue = false
-    /// What stopped the transfer on the client's side; libcurl's thread of control carries only `HTTPError`.
-    private var interrupted: Interrupted?
 
     init(_ exchange: Exchange, _ body: RequestBody, heldBytes: HeldBytes) {
         self.exchange = exchange
@@ -39,9 +41,12 @@ final class ResponseRelay: TransferHandler {
 
     // MARK: While the transfer runs
 
-    func receive(head: HTTPResponseHead) throws(HTTPError) {
+    func receive(head: HTTPResponseHead) throws(Interrupted) {
         var sent = EndToEndHeaders.filtered(head)
-        guard sent.size <= Self.headLimit else { throw .headTooLarge(sent.size, limit: Self.headLimit) }
+        guard sent.size <= Self.headLimit else {
+            exchange.cause = "the response's head has \(sent.size) bytes, more than \(Self.headLimit)"
+            throw .refused(.engineHeadTooLarge)
+        }
         guard EndToEndHeaders.isEventStream(head) else {
             state = .holding(head, [])
             return
@@ -50,14 +55,15 @@ final class ResponseRelay: TransferHandler {
         // header field" (ngx_http_fastcgi_module), so streams flow even through a site that buffers.
         sent.headers.append(HTTPHeader("X-Accel-Buffering", "no"))
         state = .streaming(head, EndToEndHeaders.isCoded(head) ? nil : CompletionStream())
-        try stopping { () throws(Interrupted) in try exchange.send(sent) }
+        try exchange.send(sent)
         isFlushDue = true
     }
 
-    func receive(body piece: RawSpan) throws(HTTPError) {
+    func receive(body piece: RawSpan) throws(Interrupted) {
         switch state {
         case .waiting:
-            throw .broken("body before head")
+            exchange.cause = "body before head"
+            throw .refused(.engineBroken)
         case .holding(let head, var held):
             state = .waiting  // so that appending does not copy what is held
             if held.count + piece.byteCount <= Self.holdLimit && makeRoom(for: piece, in: &held) {
@@ -71,18 +77,16 @@ final class ResponseRelay: TransferHandler {
                 sent.headers.append(HTTPHeader("Content-Length", length))
             }
             state = .passing
-            try stopping { () throws(Interrupted) in
-                try exchange.send(sent)
-                try unsafe exchange.send(held.span.bytes)
-                try exchange.send(piece)
-            }
+            try exchange.send(sent)
+            try unsafe exchange.send(held.span.bytes)
+            try exchange.send(piece)
         case .streaming(let head, var stream):
             state = .waiting  // as above
             stream?.add(piece)
             state = .streaming(head, stream)
-            try stopping { () throws(Interrupted) in try exchange.send(piece) }
+            try exchange.send(piece)
         case .passing:
-            try stopping { () throws(Interrupted) in try exchange.send(piece) }
+            try exchange.send(piece)
         }
         isFlushDue = true
     }
@@ -98,14 +102,14 @@ final class ResponseRelay: TransferHandler {
         return true
     }
 
-    func receivedAllSoFar() throws(HTTPError) {
+    func receivedAllSoFar() throws(Interrupted) {
         guard isFlushDue else { return }
         isFlushDue = false
-        try stopping { () throws(Interrupted) in try exchange.flush() }
+        try exchange.flush()
     }
 
-    func sendBody(into buffer: inout MutableRawSpan) throws(HTTPError) -> Int {
-        do throws(Interrupted) { return try body.next(into: &buffer) } catch { throw stop(error) }
+    func sendBody(into buffer: inout MutableRawSpan) throws(Interrupted) -> Int {
+        try body.next(into: &buffer)
     }
 
     // MARK: At its end
@@ -137,7 +141,7 @@ final class ResponseRelay: TransferHandler {
 
     /// Whether a response that was buffered is complete, as far as that can be told.
     ///
-    /// Where only the end of the connection ended it, JSON alone shows whether it is.
+    /// Where only the end of the connection ended the response, JSON alone shows whether it is complete.
     private static func isWhole(_ head: HTTPResponseHead, _ body: [UInt8]) -> Bool {
         guard hasBody(head), !EndToEndHeaders.isDelimited(head), !EndToEndHeaders.isCoded(head) else { return true }
         return !EndToEndHeaders.isJSON(head, body) || JSON.isOneValue(body)
@@ -145,20 +149,21 @@ final class ResponseRelay: TransferHandler {
 
     private static func hasBody(_ head: HTTPResponseHead) -> Bool { head.status != 204 && head.status != 304 }
 
-    /// The transfer failed: tells the client as far as it still can be told.
-    func fail(_ error: HTTPError) throws(Interrupted) {
+    /// The transfer ended early: tells the client as far as it still can be told.
+    func fail(_ error: TransferError<Interrupted>) throws(Interrupted) {
         let refusal: Refusal
-        switch interrupted {
-        case .refused(let reason): refusal = reason
-        case .clientGone: throw .clientGone
-        case nil:
-            guard let reason = Refusal(engine: error) else { throw .clientGone }
-            refusal = reason
+        switch error {
+        case .failed(let error):
+            exchange.cause = "\(error)"
+            refusal = Refusal(engine: error)
+        case .stopped(.refused(let reason)): refusal = reason
+        case .stopped(.clientGone): throw .clientGone
         }
         switch state {
-        // An engine that refuses a body may close while it is still being sent, with its answer complete.
+        // An engine that refuses a body may close while the body is still being sent, with its response complete. A
+        // request that is at fault itself (4xx) is refused all the same.
         case .holding(let head, let held)
-        where interrupted == nil && head.headers.first("Content-Length") == "\(held.count)":
+        where refusal.status >= 500 && head.headers.first("Content-Length") == "\(held.count)":
             try finish()
         case .waiting, .holding:
             throw .refused(refusal)
@@ -174,31 +179,35 @@ final class ResponseRelay: TransferHandler {
 
     private func sendEvent(_ refusal: Refusal, after stream: CompletionStream) throws(Interrupted) {
         exchange.cut = refusal.code
-        // An empty line first: what was left of a broken event must not swallow ours.
+        // An empty line first: the rest of a broken event must not swallow ours.
         let event = (stream.isAtEventStart ? [] : Array("\n\n".utf8)) + refusal.event
         try unsafe exchange.send(event.span.bytes)
     }
-
-    private func stopping(_ step: () throws(Interrupted) -> Void) throws(HTTPError) {
-        do throws(Interrupted) { try step() } catch { throw stop(error) }
-    }
-
-    private func stop(_ reason: Interrupted) -> HTTPError {
-        interrupted = reason
-        return .cancelled(.clientGone)
-    }
 }
 
-extension Refusal {
-    /// What a failed transfer to the engine is to the client; nil when there is no client left to tell.
-    init?(engine error: HTTPError) {
-        switch error {
-        case .unreachable: self = .engineUnreachable
-        case .headTooLarge: self = .engineHeadTooLarge
-        case .timedOut: self = .engineTimeout
-        case .broken, .tooLarge: self = .engineBroken
-        case .cancelled(.shutdown): self = .shuttingDown
-        case .cancelled(.clientGone): return nil
+/// How much memory all buffered responses may take together.
+///
+/// `ResponseRelay.holdLimit` bounds each response. But as many as run at once, each of that size, would take hundreds of
+/// mebibytes, and a process that is denied memory ends.
+public final class HeldBytes: Sendable {
+    private let limit: Int
+    private let used = Atomic(0)
+
+    /// - Parameter limit: in bytes. Responses are a few kilobytes as a rule: 64 MiB are more than any number of them takes.
+    public init(limit: Int = 64 * 1024 * 1024) {
+        self.limit = limit
+    }
+
+    /// Whether this many more bytes may be buffered; they count until they are given back.
+    func claim(_ bytes: Int) -> Bool {
+        guard used.wrappingAdd(bytes, ordering: .relaxed).newValue <= limit else {
+            giveBack(bytes)
+            return false
         }
+        return true
+    }
+
+    func giveBack(_ bytes: Int) {
+        used.wrappingSubtract(bytes, ordering: .relaxed)
     }
 }

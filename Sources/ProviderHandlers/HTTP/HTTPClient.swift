@@ -8,82 +8,93 @@ public final class HTTPClient: Sendable {
     /// More idle transfers than this are freed; a burst's memory and connections do not stay for good.
     private static let idleLimit = 128
 
-    /// Number of prompt transfers (see `Transfer`): as many as run at once by default. Further transfers save memory.
-    private static let promptLimit = 64
+    /// Transfers beyond this number save memory; as many run at once by default.
+    private static let largeLimit = 64
 
     private struct State {
         var idle: [Transfer] = []
-        var prompt = 0
+        /// The number of transfers, idle or running.
+        var count = 0
     }
 
     private let state = Locked(State())
     private let proxied: Bool
-    private let names: SharedNames
 
     /// - Parameter proxied: whether `https_proxy` and its like are honoured, where the URL is https: a proxy never gets to
     ///   see what it carries. For a local engine they must not be.
     public init(proxied: Bool) {
         self.proxied = proxied
         curl_global_init(Int(CURL_GLOBAL_DEFAULT))
-        names = SharedNames()
-    }
-
-    /// Sends a request and hands the answer to `handler` as it arrives.
-    func run(_ request: HTTPRequest, handler: any TransferHandler, interruption: Interruption?) throws(HTTPError) {
-        let transfer = take()
-        defer { putBack(transfer) }
-        try transfer.run(request, handler: handler, interruption: interruption)
     }
 
     private func take() -> Transfer {
-        let (kept, isPrompt) = state.withLock { state -> (Transfer?, Bool) in
+        let (kept, savesMemory) = state.withLock { state -> (Transfer?, Bool) in
             if let kept = state.idle.popLast() { return (kept, false) }
-            let isPrompt = state.prompt < Self.promptLimit
-            if isPrompt { state.prompt += 1 }
-            return (nil, isPrompt)
+            state.count += 1
+            return (nil, state.count > Self.largeLimit)
         }
-        return kept ?? Transfer(proxied: proxied, names: names, isPrompt: isPrompt)
+        return kept ?? Transfer(proxied: proxied, savesMemory: savesMemory)
     }
 
     private func putBack(_ transfer: Transfer) {
         state.withLock { state in
             if state.idle.count < Self.idleLimit {
                 state.idle.append(transfer)
-            } else if transfer.isPrompt {
-                state.prompt -= 1
+            } else {
+                state.count -= 1
             }
         }
     }
 
-    /// Sends a request and returns the whole answer, whatever its status.
+    /// Sends a request and hands the response to `handler` as it arrives.
+    func run<Handler: TransferHandler>(
+        _ request: HTTPRequest, handler: Handler, interruption: Interruption<Handler.Failure>
+    ) throws(TransferError<Handler.Failure>) {
+        let transfer = take()
+        defer { putBack(transfer) }
+        try transfer.run(request, maxBodyBytes: .max, handler: handler, interruption: interruption)
+    }
+
+    /// Sends a request and returns the whole response, whatever its status.
     ///
-    /// - Parameter maxBodyBytes: a longer answer is `HTTPError.tooLarge`.
-    func fetch(
-        _ request: HTTPRequest, maxBodyBytes: Int, interruption: Interruption? = nil
-    ) throws(HTTPError) -> HTTPResponse {
-        let collector = ResponseCollector(limit: maxBodyBytes)
-        try run(request, handler: collector, interruption: interruption)
-        guard let head = collector.head else { throw .broken("no answer") }
-        return HTTPResponse(head: head, body: collector.body)
+    /// - Parameter maxBodyBytes: a longer response is `HTTPError.tooLarge`.
+    func fetch(_ request: HTTPRequest, maxBodyBytes: Int) throws(HTTPError) -> HTTPResponse {
+        do throws(TransferError<Never>) {
+            return try fetch(request, maxBodyBytes: maxBodyBytes, interruption: Interruption<Never>?.none)
+        } catch {
+            switch error {
+            case .failed(let error): throw error
+            }
+        }
+    }
+
+    /// The same, for a request that can be interrupted.
+    func fetch<Failure>(
+        _ request: HTTPRequest, maxBodyBytes: Int, interruption: Interruption<Failure>?
+    ) throws(TransferError<Failure>) -> HTTPResponse {
+        let transfer = take()
+        defer { putBack(transfer) }
+        let collector = ResponseCollector<Failure>()
+        try transfer.run(request, maxBodyBytes: maxBodyBytes, handler: collector, interruption: interruption)
+        guard let head = collector.head else { throw .failed(.broken("no response")) }
+        // libcurl tells no missing field from 0 seconds.
+        let retryAfter = head.headers.first("Retry-After").map { _ in transfer.retryAfter }
+        return HTTPResponse(head: head, body: collector.body, retryAfter: retryAfter)
     }
 }
 
-/// Keeps a bounded answer in memory.
-private final class ResponseCollector: TransferHandler {
-    private let limit: Int
+/// Keeps a response in memory.
+private final class ResponseCollector<InterruptionError: Error>: TransferHandler {
+    typealias Failure = InterruptionError
+
     private(set) var head: HTTPResponseHead?
     private(set) var body: [UInt8] = []
-
-    init(limit: Int) {
-        self.limit = limit
-    }
 
     func receive(head: HTTPResponseHead) {
         self.head = head
     }
 
-    func receive(body piece: RawSpan) throws(HTTPError) {
-        guard body.count + piece.byteCount <= limit else { throw .tooLarge(limit: limit) }
+    func receive(body piece: RawSpan) {
         body.append(piece)
     }
 

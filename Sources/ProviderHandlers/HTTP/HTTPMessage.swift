@@ -1,7 +1,7 @@
 /// One header field. Names compare without regard to case (RFC 9110, 5.1).
 public struct HTTPHeader: Sendable, Equatable {
     public var name: String
-    /// In an answer each character is one byte (ISO 8859-1), so that values of any encoding pass unchanged.
+    /// In a response each character is one byte (ISO 8859-1), so that values of any encoding pass unchanged.
     public var value: String
 
     public init(_ name: String, _ value: String) {
@@ -73,9 +73,9 @@ public struct HTTPRequest: Sendable {
 /// Limits of one transfer. A nil limit does not apply.
 public struct HTTPTimeouts: Sendable {
     public var connect: Duration
-    /// From the last byte sent to the first byte of the answer.
+    /// From the last byte sent to the first byte of the response.
     public var firstByte: Duration?
-    /// Between two pieces of the answer.
+    /// Between two pieces of the response.
     public var idle: Duration?
     /// The whole transfer.
     public var total: Duration?
@@ -88,7 +88,7 @@ public struct HTTPTimeouts: Sendable {
     }
 }
 
-/// Status and header fields of an answer.
+/// Status and header fields of a response.
 public struct HTTPResponseHead: Sendable, Equatable {
     public var status: Int
     public var headers: [HTTPHeader]
@@ -104,26 +104,25 @@ public struct HTTPResponseHead: Sendable, Equatable {
     }
 }
 
-/// An answer read to its end.
+/// A whole response.
 public struct HTTPResponse: Sendable {
     public var head: HTTPResponseHead
     public var body: [UInt8]
+    /// What the response's Retry-After asks for, a date as well, between none and a day. A value that is neither seconds
+    /// nor a date asks for no pause. nil without the field.
+    public var retryAfter: Duration?
 }
 
-/// Why a transfer did not end well. Messages name hosts and causes, never header values or bodies.
+/// Why a transfer failed. Messages name hosts and causes, never header values or bodies.
 public enum HTTPError: Error, Sendable, Equatable {
     /// No connection: refused, not resolved, TLS failed.
     case unreachable(String)
     /// One of the request's limits passed; the text names which.
     case timedOut(String)
-    /// The connection broke or the answer is not HTTP.
+    /// The connection broke or the response is not HTTP.
     case broken(String)
-    /// A buffered answer grew past its bound (bytes).
+    /// A buffered response grew past its bound (bytes).
     case tooLarge(limit: Int)
-    /// A response's head is larger than its receiver takes (bytes).
-    case headTooLarge(Int, limit: Int)
-    /// Stopped from outside.
-    case cancelled(CancellationReason)
 }
 
 extension HTTPError: CustomStringConvertible {
@@ -132,10 +131,7 @@ extension HTTPError: CustomStringConvertible {
         case .unreachable(let cause): "cannot connect: \(cause)"
         case .timedOut(let limit): "\(limit) time-out"
         case .broken(let cause): cause
-        case .tooLarge(let limit): "answer larger than \(limit) bytes"
-        case .headTooLarge(let size, let limit): "the response's head has \(size) bytes, more than \(limit)"
-        case .cancelled(.clientGone): "cancelled: the client has gone"
-        case .cancelled(.shutdown): "cancelled: shutting down"
+        case .tooLarge(let limit): "response larger than \(limit) bytes"
         }
     }
 }

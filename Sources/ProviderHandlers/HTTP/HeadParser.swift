@@ -1,7 +1,7 @@
 /// Builds a response head from the lines libcurl hands out one by one.
 ///
-/// Interim answers (1xx) are passed over; lines after the head (trailers) are dropped. What nginx would refuse a whole
-/// answer for is mended or left out: a name that is no token, a blank before the colon, a folded line (RFC 9112, 5).
+/// Interim responses (1xx) are passed over; lines after the head (trailers) are dropped. nginx refuses a whole response
+/// for a name that is no token, a blank before the colon or a folded line (RFC 9112, 5): these are mended or left out.
 struct HeadParser {
     private var status = 0
     private var headers: [HTTPHeader] = []

@@ -1,75 +1,34 @@
 import CCurl
-import Glibc
-
-/// Receives what a transfer brings, on the thread that runs it. Throwing ends the transfer.
-protocol TransferHandler: AnyObject {
-    /// Status and headers of the final answer (no 1xx), once.
-    func receive(head: HTTPResponseHead) throws(HTTPError)
-    func receive(body: RawSpan) throws(HTTPError)
-    /// Everything that had arrived has been received; the transfer is about to wait.
-    func receivedAllSoFar() throws(HTTPError)
-    /// Fills the buffer with the next piece of a streamed request body; 0 at its end.
-    func sendBody(into buffer: inout MutableRawSpan) throws(HTTPError) -> Int
-}
 
 /// One libcurl transfer at a time, on connections that stay open from one to the next.
-///
-/// An easy handle on a multi handle of its own: the multi handle keeps the connection, can wait with a time limit, and
-/// can be woken from another thread.
 ///
 /// `@unchecked Sendable`: `HTTPClient` gives a transfer to one thread at a time and its lock orders the hand-over.
 /// libcurl allows that: "You must never share the same handle in multiple threads. You can pass the handles around
 /// among threads, but you must never use a single handle from more than one thread at any given time"
 /// (libcurl-thread(3)).
 @safe final class Transfer: @unchecked Sendable {
-    let easy: UnsafeMutableRawPointer
-    let multi: UnsafeMutableRawPointer
-    let errorText: UnsafeMutablePointer<CChar>
-    let proxied: Bool
-    private let waker: TransferWaker
-    /// Referred to for as long as libcurl does.
-    private let names: SharedNames
+    private let easy: UnsafeMutableRawPointer
+    private let multi: MultiHandle
+    private let errorText: UnsafeMutablePointer<CChar>
+    private let proxied: Bool
+    /// The attempt in progress.
+    private var receiver: (any Receiver)?
 
-    // The transfer in progress.
-    private(set) var handler: (any TransferHandler)?
-    private var parser = HeadParser()
-    private var failure: HTTPError?
-    private var lastProgress = ContinuousClock.now
-    private var hasAnswer = false
-    private var hasProgressed = false
-    private var isConnected = false
-    /// Whether the peer has sent a byte, of an interim response as well.
-    private var hasHeard = false
-    private var result = CURLE_OK
-    /// Whether the stack has been freed of what only the beginning needed.
-    private var isLean = false
-    /// What libcurl waits for; nil when it is left to look for itself.
-    let sockets: WatchedSockets?
-    var isPrompt: Bool { sockets != nil }
-
-    /// - Parameter isPrompt: whether libcurl is told which socket is ready, instead of asking for itself: a system call
-    ///   less for each piece of an answer, for 29 KiB of memory.
-    init(proxied: Bool, names: SharedNames, isPrompt: Bool) {
-        self.names = names
+    /// - Parameter savesMemory: whether system calls are spent to save memory; see `MultiHandle.init`.
+    init(proxied: Bool, savesMemory: Bool) {
         self.proxied = proxied
+        multi = MultiHandle(isTold: !savesMemory)
         // libcurl gives no handle only when memory has run out: nothing can go on then.
-        guard let easy = unsafe curl_easy_init(), let multi = unsafe curl_multi_init() else {
-            fatalError("libcurl: out of memory")
-        }
+        guard let easy = unsafe curl_easy_init() else { fatalError("libcurl: out of memory") }
         unsafe self.easy = unsafe easy
-        unsafe self.multi = unsafe multi
         unsafe errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        waker = unsafe TransferWaker(multi)
-        sockets = isPrompt ? unsafe WatchedSockets(multi) : nil
-        setConstantOptions(names: names)
+        setConstantOptions()
+        setCallbacks()
     }
 
     deinit {
-        waker.invalidate()
-        sockets?.invalidate()
         unsafe curl_easy_cleanup(easy)
-        unsafe curl_multi_cleanup(multi)
         unsafe errorText.deallocate()
     }
 
@@ -78,112 +37,98 @@ protocol TransferHandler: AnyObject {
     /// A kept connection that turns out to be dead is replaced by a fresh one, once for each transfer. libcurl does the same,
     /// but only five times in the life of a handle (curl pull request 19066).
     ///
-    /// - Throws: `HTTPError`, also the one the handler threw. The connection is then closed, so an engine that
-    ///   was generating notices.
-    func run(
-        _ request: HTTPRequest, handler: any TransferHandler, interruption: Interruption?
-    ) throws(HTTPError) {
+    /// - Parameter maxBodyBytes: a longer response body is `HTTPError.tooLarge`.
+    /// - Throws: also the handler's error. The connection is closed, so that an engine that was generating notices.
+    func run<Handler: TransferHandler>(
+        _ request: HTTPRequest, maxBodyBytes: Int, handler: Handler, interruption: Interruption<Handler.Failure>?
+    ) throws(TransferError<Handler.Failure>) {
         // A streamed body cannot be sent twice, so it never travels on a connection that may be dead.
         let isStreamed = if case .stream = request.body { true } else { false }
         let started = ContinuousClock.now
-        do throws(HTTPError) {
-            try runOnce(request, isFresh: isStreamed, handler: handler, interruption: interruption)
+        let first = Attempt(handler, maxBodyBytes)
+        do throws(TransferError<Handler.Failure>) {
+            try run(first, request, isFresh: isStreamed, interruption)
         } catch {
-            guard hasDiedOnReuse else { throw error }
+            guard first.hasDiedUnheard && long(CURLINFO_NUM_CONNECTS) == 0 else { throw error }
             var again = request
             again.timeouts.total = request.timeouts.total.map { $0 - (.now - started) }
-            try runOnce(again, isFresh: true, handler: handler, interruption: interruption)
+            try run(Attempt(handler, maxBodyBytes), again, isFresh: true, interruption)
         }
     }
 
-    /// Whether the transfer failed on a kept connection before the peer had sent anything.
-    ///
-    /// The peer has then closed the connection while it was idle, or at the moment of its use.
-    private var hasDiedOnReuse: Bool {
-        let isDead = [CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING].contains(result)
-        return isDead && failure == nil && !hasHeard && long(CURLINFO_NUM_CONNECTS) == 0
-    }
+    /// The pause that the last response's Retry-After asks for; between none and a day.
+    var retryAfter: Duration { .seconds(max(0, min(offset(CURLINFO_RETRY_AFTER), 86_400))) }
 
-    private func runOnce(
-        _ request: HTTPRequest, isFresh: Bool, handler: any TransferHandler, interruption: Interruption?
-    ) throws(HTTPError) {
-        self.handler = handler
-        parser = HeadParser()
-        failure = nil
-        hasAnswer = false
-        hasProgressed = false
-        isConnected = false
-        hasHeard = false
-        result = CURLE_OK
-        isLean = isPrompt
-        lastProgress = .now
+    private func run<Handler>(
+        _ attempt: Attempt<Handler>, _ request: HTTPRequest, isFresh: Bool,
+        _ interruption: Interruption<Handler.Failure>?
+    ) throws(TransferError<Handler.Failure>) {
+        receiver = attempt
         unsafe errorText.pointee = 0
         let headers = HeaderList(request)
         unsafe setOptions(of: request, headers: headers.list, isFresh: isFresh)
-        interruption?.cancellation.attach(waker)
-        unsafe curl_multi_add_handle(multi, easy)
+        interruption?.cancellation.attach(multi.waker)
+        unsafe multi.add(easy)
         defer {
             interruption?.cancellation.attach(nil)
-            unsafe curl_multi_remove_handle(multi, easy)
+            unsafe multi.remove(easy)
             unsafe ccurl_setopt_list(easy, CURLOPT_HTTPHEADER, nil)
             unsafe ccurl_setopt_pointer(easy, CURLOPT_POSTFIELDS, nil)
-            self.handler = nil
+            receiver = nil
         }
         if case .bytes(let bytes) = request.body {
             // POSTFIELDS is not copied: the array stays in place for as long as the closure runs.
-            let result: Result<Void, HTTPError> = unsafe bytes.withUnsafeBytes { buffer in
+            let result: Result<Void, TransferError<Handler.Failure>> = unsafe bytes.withUnsafeBytes { buffer in
                 let address = unsafe buffer.baseAddress ?? UnsafeRawPointer(easy)
                 unsafe ccurl_setopt_pointer(easy, CURLOPT_POSTFIELDS, address)
-                return Result { () throws(HTTPError) in try drive(request.timeouts, interruption) }
+                return Result { () throws(TransferError<Handler.Failure>) in
+                    try drive(attempt, request.timeouts, interruption)
+                }
             }
             try result.get()
         } else {
-            try drive(request.timeouts, interruption)
+            try drive(attempt, request.timeouts, interruption)
         }
     }
 
-    private func drive(_ timeouts: HTTPTimeouts, _ interruption: Interruption?) throws(HTTPError) {
+    private func drive<Handler>(
+        _ attempt: Attempt<Handler>, _ timeouts: HTTPTimeouts, _ interruption: Interruption<Handler.Failure>?
+    ) throws(TransferError<Handler.Failure>) {
+        var lastProgress = ContinuousClock.now
+        var isConnected = false
         var running: CInt = 1
         while true {
-            try check(perform(&running))
-            if let failure { throw failure }
-            if running == 0 { return try finish() }
-            try handler?.receivedAllSoFar()
-            noteProgress()
-            if let reason = interruption?.cancellation.reason { throw .cancelled(reason) }
+            if let error = HTTPError(multi.act(&running)) { throw .failed(error) }
+            if let failure = attempt.failure { throw failure }
+            if running == 0 { return try finish(attempt) }
+            try attempt.receivedAllSoFar()
+            // Only now, since writing to a slow client must not count as the engine's silence; nor does connecting.
+            let hasProgressed = attempt.takeProgress()
+            if hasProgressed || !isConnected { lastProgress = .now }
+            isConnected = isConnected || offset(CURLINFO_PRETRANSFER_TIME_T) > 0
+            if let interruption, interruption.cancellation.isCancelled { throw .stopped(interruption.cancelled) }
             // Until then, and without a limit of ours, libcurl's own timers (connect, total) end the wait.
-            let limit = !isConnected ? nil : hasAnswer ? timeouts.idle : timeouts.firstByte
+            let limit = !isConnected ? nil : attempt.hasResponse ? timeouts.idle : timeouts.firstByte
             let remaining = limit.map { $0 - (ContinuousClock.now - lastProgress) } ?? .seconds(60)
-            guard remaining > .zero else { throw .timedOut(hasAnswer ? "idle" : "first byte") }
-            if hasAnswer && !isLean {
-                ThreadStack.releaseUnused()
-                isLean = true
+            guard remaining > .zero else {
+                throw .failed(.timedOut(attempt.hasResponse ? "idle" : "first byte"))
             }
-            try wait(remaining, interruption?.peer)
+            let (code, hasHungUp) = multi.wait(remaining, interruption?.peer)
+            if let error = HTTPError(code) { throw .failed(error) }
+            if let interruption, hasHungUp { throw .stopped(interruption.hungUp) }
         }
     }
 
-    private func perform(_ running: inout CInt) -> CURLMcode {
-        if let sockets { return sockets.act(&running) }
-        return unsafe curl_multi_perform(multi, &running)
+    private func finish<Handler>(_ attempt: Attempt<Handler>) throws(TransferError<Handler.Failure>) {
+        guard let result = multi.result() else { throw .failed(.broken("no result")) }
+        attempt.result = result
+        if result != CURLE_OK { throw .failed(error(result)) }
     }
 
-    /// Restarts the clock of the limits after what libcurl and the handler have just done.
-    ///
-    /// Only now, since writing to a slow client must not count as the engine's silence; nor does connecting.
-    private func noteProgress() {
-        if !isConnected {
-            isConnected = time(CURLINFO_PRETRANSFER_TIME_T) > 0
-            hasProgressed = true
-        }
-        if hasProgressed { lastProgress = .now }
-        hasProgressed = false
-    }
-
-    /// One of libcurl's times in microseconds; 0 for what has not been reached.
-    func time(_ info: CURLINFO) -> Int {
+    /// One of libcurl's numbers, times in microseconds among them; 0 for what has not been reached.
+    private func offset(_ info: CURLINFO) -> Int {
         var value: curl_off_t = 0
-        unsafe ccurl_getinfo_time(easy, info, &value)
+        unsafe ccurl_getinfo_offset(easy, info, &value)
         return Int(value)
     }
 
@@ -193,42 +138,159 @@ protocol TransferHandler: AnyObject {
         unsafe ccurl_getinfo_long(easy, info, &value)
         return value
     }
+}
 
-    /// What goes wrong here goes wrong again at once: without an end it would spin.
-    func check(_ code: CURLMcode) throws(HTTPError) {
-        if code != CURLM_OK { throw .broken(unsafe String(cString: curl_multi_strerror(code))) }
+// MARK: - Options
+
+extension Transfer {
+    private func setConstantOptions() {
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
+        // Without it libcurl changes signal handlers around every name look-up, seven system calls a request.
+        unsafe ccurl_setopt_long(easy, CURLOPT_NOSIGNAL, 1)
+        unsafe ccurl_setopt_long(easy, CURLOPT_TCP_NODELAY, 1)
+        unsafe ccurl_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        unsafe ccurl_setopt_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
+        unsafe ccurl_setopt_long(easy, CURLOPT_FOLLOWLOCATION, 0)
+        // A proxy's response to CONNECT would be taken for the server's.
+        unsafe ccurl_setopt_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        // A name look-up that hangs is left behind instead of waited for when its transfer is given up.
+        unsafe ccurl_setopt_long(easy, CURLOPT_QUICK_EXIT, 1)
+        // Events are far smaller; each transfer has a buffer of its own.
+        unsafe ccurl_setopt_long(easy, CURLOPT_BUFFERSIZE, 16_384)
+        unsafe ccurl_setopt_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 65_536)
     }
 
-    private func finish() throws(HTTPError) {
-        var queued: CInt = 0
-        guard let message = unsafe curl_multi_info_read(multi, &queued) else { throw .broken("no result") }
-        result = unsafe ccurl_message_result(message)
-        guard result != CURLE_OK else { return }
-        throw error(result)
+    /// A proxy carries TLS and nothing else: over plain http it would read the key, and could respond in central's name.
+    private func mayBeProxied(_ request: HTTPRequest) -> Bool {
+        proxied && request.url.hasPrefix("https://")
     }
 
-    // MARK: What the callbacks bring
+    /// - Parameter isFresh: whether the request must not use a kept connection.
+    private func setOptions(of request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?, isFresh: Bool) {
+        unsafe ccurl_setopt_string(easy, CURLOPT_URL, request.url)
+        unsafe ccurl_setopt_list(easy, CURLOPT_HTTPHEADER, headers)
+        // An empty text turns proxies off; without any text libcurl looks into the environment.
+        if mayBeProxied(request) {
+            unsafe ccurl_setopt_pointer(easy, CURLOPT_PROXY, nil)
+        } else {
+            unsafe ccurl_setopt_string(easy, CURLOPT_PROXY, "")
+        }
+        // To libcurl 0 is no limit at all, or its own default.
+        unsafe ccurl_setopt_long(easy, CURLOPT_CONNECTTIMEOUT_MS, max(1, request.timeouts.connect.milliseconds))
+        let total = request.timeouts.total.map { max(1, $0.milliseconds) } ?? 0
+        unsafe ccurl_setopt_long(easy, CURLOPT_TIMEOUT_MS, total)
+        switch request.method {
+        case .get: unsafe ccurl_setopt_long(easy, CURLOPT_HTTPGET, 1)
+        case .post: unsafe ccurl_setopt_long(easy, CURLOPT_POST, 1)
+        }
+        let length =
+            switch request.body {
+            case .none: 0
+            case .bytes(let bytes): bytes.count
+            case .stream(let known): known ?? -1
+            }
+        unsafe ccurl_setopt_long(easy, CURLOPT_FRESH_CONNECT, isFresh ? 1 : 0)
+        if request.method == .post { unsafe ccurl_setopt_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(length)) }
+    }
+}
 
-    /// libcurl cannot carry a Swift error: it is kept for `drive` and libcurl is told to stop.
-    func attempt(_ step: () throws(HTTPError) -> Void) -> Bool {
-        do throws(HTTPError) {
-            try step()
-            hasProgressed = true
-            return true
-        } catch {
-            failure = error
-            return false
+/// A request's header fields as libcurl's list, freed with its owner.
+@safe private struct HeaderList: ~Copyable {
+    private(set) var list: UnsafeMutablePointer<curl_slist>?
+
+    init(_ request: HTTPRequest) {
+        unsafe list = nil
+        // A value with a control character could start a field of its own; no valid one has any.
+        let fields = request.headers.filter { !$0.value.isEmpty && $0.value.utf8.allSatisfy(\.isFieldByte) }
+        for field in fields { append("\(field.name): \(field.value)") }
+        // "Name:" without a value keeps libcurl from adding a field of its own (CURLOPT_HTTPHEADER(3)): what the client
+        // did not say is not said for it, and a body is not held back for a 100 Continue that engines do not send.
+        for name in ["Accept", "Content-Type", "Expect"] where fields.first(name) == nil {
+            append("\(name):")
+        }
+        if case .stream(length: nil) = request.body { append("Transfer-Encoding: chunked") }
+    }
+
+    deinit {
+        unsafe curl_slist_free_all(list)
+    }
+
+    private mutating func append(_ line: String) {
+        // A null list means out of memory; the fields gathered so far are still the list's owner.
+        if let longer = unsafe curl_slist_append(list, line) { unsafe list = unsafe longer }
+    }
+}
+
+// MARK: - Errors
+
+extension Transfer {
+    private func error(_ code: CURLcode) -> HTTPError {
+        switch code {
+        case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
+            CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
+            .unreachable(words(code))
+        case CURLE_OPERATION_TIMEDOUT:
+            .timedOut(offset(CURLINFO_PRETRANSFER_TIME_T) == 0 ? "connect" : "total")
+        default:
+            .broken(words(code))
         }
     }
 
-    func receive(headerLine line: RawSpan) throws(HTTPError) {
-        hasHeard = true
-        guard let head = parser.add(line) else { return }
-        hasAnswer = true
-        try handler?.receive(head: head)
+    /// libcurl's message, in a form that the log may show.
+    ///
+    /// libcurl quotes a proxy's URL that it cannot parse, with the password. Where the password begins and ends in such a
+    /// URL is unknown, so messages about a proxy are our own.
+    private func words(_ code: CURLcode) -> String {
+        let usual = unsafe String(cString: curl_easy_strerror(code))
+        guard unsafe errorText.pointee != 0 else { return usual }
+        let special = unsafe String(cString: errorText)
+        guard proxied, special.lowercased().contains("proxy"), let variable = Self.proxyVariable else { return special }
+        return "the proxy in \(variable) cannot be used (\(usual))"
     }
 
-    func receive(body: RawSpan) throws(HTTPError) {
-        try handler?.receive(body: body)
+    /// Where libcurl finds a proxy for https, in its order (CURLOPT_PROXY(3)).
+    private static var proxyVariable: String? {
+        let environment = Program.environment
+        return ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].first { environment[$0]?.isEmpty == false }
+    }
+}
+
+extension HTTPError {
+    /// nil for success. A multi handle that fails would fail again at once: to go on would spin.
+    fileprivate init?(_ code: CURLMcode) {
+        if code == CURLM_OK { return nil }
+        self = .broken(unsafe String(cString: curl_multi_strerror(code)))
+    }
+}
+
+// MARK: - Callbacks
+
+extension Transfer {
+    private static func receiver(_ context: UnsafeMutableRawPointer?) -> (any Receiver)? {
+        unsafe context.map { unsafe Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }?.receiver
+    }
+
+    /// libcurl calls each on the thread that runs the transfer.
+    private func setCallbacks() {
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_HEADERDATA, context)
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_WRITEDATA, context)
+        unsafe ccurl_setopt_pointer(easy, CURLOPT_READDATA, context)
+        unsafe ccurl_setopt_write(easy, CURLOPT_HEADERFUNCTION) { data, size, count, context in
+            guard let data = unsafe data, let receiver = unsafe Transfer.receiver(context) else { return 0 }
+            let line = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
+            return unsafe receiver.receive(headerLine: line.bytes) ? size * count : 0
+        }
+        unsafe ccurl_setopt_write(easy, CURLOPT_WRITEFUNCTION) { data, size, count, context in
+            guard let data = unsafe data, let receiver = unsafe Transfer.receiver(context) else { return 0 }
+            let body = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
+            return unsafe receiver.receive(body: body.bytes) ? size * count : 0
+        }
+        unsafe ccurl_setopt_read(easy, CURLOPT_READFUNCTION) { data, size, count, context in
+            guard let data = unsafe data, let receiver = unsafe Transfer.receiver(context) else { return 0 }
+            let buffer = unsafe UnsafeMutableRawBufferPointer(start: data, count: size * count)
+            var span = unsafe buffer.mutableBytes
+            return receiver.sendBody(into: &span) ?? Int(CURL_READFUNC_ABORT)
+        }
     }
 }

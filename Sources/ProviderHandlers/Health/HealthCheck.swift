@@ -4,7 +4,6 @@ public import Logging
 /// Responds to GET /health: with the engine's list and the public URLs, collected at most once a second, and the GPU state
 /// at the moment of each response.
 public final class HealthCheck: Sendable {
-    private typealias Answer = (head: HTTPResponseHead, body: [UInt8])
     private typealias Parts = ReportCollector.Parts
 
     private struct State {
@@ -68,11 +67,11 @@ public final class HealthCheck: Sendable {
     ///
     /// One caller collects. Meanwhile the others get the previous parts, if these are young enough. Otherwise a few wait for
     /// the new parts, and the rest are told that the engine is still being asked.
-    func answer() -> (head: HTTPResponseHead, body: [UInt8]) {
+    func answer() -> HTTPResponse {
         let parts = parts()
         // Read after the wait for the parts, so that the GPU state is current.
         let report = collector.report(parts, .init(status: gpu(), isBusy: isGPUBusy()))
-        return JSONAnswer.make(status: report.errors == nil ? 200 : 503, report)
+        return JSONResponse.make(status: report.errors == nil ? 200 : 503, report)
     }
 
     private func parts() -> Parts {

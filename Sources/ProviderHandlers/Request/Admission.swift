@@ -78,7 +78,7 @@ public final class Admission: Sendable {
             }
             let cancellation = Cancellation()
             // The time to drain passed between the accept and here.
-            if state.isClosed { cancellation.cancel(.shutdown) }
+            if state.isClosed { cancellation.cancel() }
             state.nextID += 1
             state.inFlight[state.nextID] = cancellation
             return .success((state.nextID, cancellation))
@@ -111,7 +111,7 @@ public final class Admission: Sendable {
             state.isClosed = true
             return Array(state.inFlight.values)
         }
-        for cancellation in running { cancellation.cancel(.shutdown) }
+        for cancellation in running { cancellation.cancel() }
     }
 
     private static func refusal(_ reading: Reading, _ state: borrowing State) -> Refusal? {
@@ -141,10 +141,4 @@ public final class Admission: Sendable {
         guard let newest = state.sample, let last = state.lastAdmission else { return true }
         return sample.number > newest.number && sample.shows.map { $0 >= last } ?? true
     }
-}
-
-/// Why a request ended without the answer it asked for.
-enum Interrupted: Error, Equatable {
-    case refused(Refusal)
-    case clientGone
 }

@@ -1,20 +1,20 @@
-/// One request and its answer: the client, and what the log says of them afterwards.
+/// One request and its response: the client's connection, and what the log says of both afterwards.
 final class Exchange {
-    let client: any Client
+    let client: any ClientConnection
     let started = ContinuousClock.now
     private(set) var status: Int?
     private(set) var bytesSent = 0
     private(set) var firstByte: Duration?
-    /// nginx was told to forward; there is no status of ours then.
+    /// Whether nginx was told to forward the request; there is no status of ours then.
     private(set) var isHandedOver = false
-    /// The code of the refusal that was the answer.
+    /// The code of the refusal that was the response.
     var refusal: String?
     /// The engine failure behind the outcome, for the log; names no header and no body.
     var cause: String?
-    /// What cut the answer short, for the log.
+    /// What cut the response short, for the log.
     var cut: String?
 
-    init(_ client: any Client) {
+    init(_ client: any ClientConnection) {
         self.client = client
     }
 
@@ -22,22 +22,22 @@ final class Exchange {
 
     func send(_ head: HTTPResponseHead) throws(Interrupted) {
         status = head.status
-        try passing { () throws(ClientGone) in try client.send(head) }
+        try client.send(head)
     }
 
     func send(_ body: RawSpan) throws(Interrupted) {
-        try passing { () throws(ClientGone) in try client.send(body) }
+        try client.send(body)
         bytesSent += body.byteCount
     }
 
     func flush() throws(Interrupted) {
-        try passing { () throws(ClientGone) in try client.flush() }
+        try client.flush()
         noteFirstByte()
     }
 
-    /// Lets everything leave together with the answer's end.
+    /// Lets everything leave together with the response's end.
     func finish() throws(Interrupted) {
-        try passing { () throws(ClientGone) in try client.finish() }
+        try client.finish()
         noteFirstByte()
     }
 
@@ -45,12 +45,12 @@ final class Exchange {
         if firstByte == nil { firstByte = ContinuousClock.now - started }
     }
 
-    /// nginx hands over a body that it has buffered at once. A slow client of an unbuffered one must not hold the thread
-    /// that others need for their refusals.
+    /// nginx hands over a buffered body at once. With an unbuffered body, a slow client must not hold the thread that
+    /// others need for their refusals.
     static let drainLimit = Duration.seconds(3)
 
-    /// Sends a whole answer of our own; a HEAD gets its head only.
-    func answer(_ response: (head: HTTPResponseHead, body: [UInt8])) throws(Interrupted) {
+    /// Sends a whole response of our own; a HEAD gets its head only.
+    func respond(_ response: HTTPResponse) throws(Interrupted) {
         client.drain(within: Self.drainLimit)
         try send(response.head)
         if request.method != "HEAD" { try unsafe send(response.body.span.bytes) }
@@ -62,20 +62,20 @@ final class Exchange {
     /// nginx "performs an internal redirect to the specified URI", to a named location with method and body unchanged
     /// (ngx_http_fastcgi_module, X-Accel-Redirect; checked on nginx 1.22). It passes no other field of ours on.
     ///
-    /// - Parameter host: what the engine is to be told as `Host`.
+    /// - Parameter host: the `Host` that nginx sends to the engine.
     func handOver(host: String) throws(Interrupted) {
         client.drain(within: Self.drainLimit)
         isHandedOver = true
         let head = HTTPResponseHead(
             status: 200,
             headers: [HTTPHeader("X-Accel-Redirect", "@engine"), HTTPHeader("X-Provider-Engine-Host", host)])
-        try passing { () throws(ClientGone) in
-            try client.send(head)
-            try client.finish()
-        }
+        try client.send(head)
+        try client.finish()
     }
 
-    private func passing(_ step: () throws(ClientGone) -> Void) throws(Interrupted) {
-        do throws(ClientGone) { try step() } catch { throw .clientGone }
+    /// What ends a transfer for this request early: the client leaves, or the worker stops.
+    func interruption(_ cancellation: Cancellation) -> Interruption<Interrupted> {
+        Interruption(
+            cancellation: cancellation, cancelled: .refused(.shuttingDown), peer: client, hungUp: .clientGone)
     }
 }

@@ -1,7 +1,16 @@
-/// Every answer of ours that is not a success: the one place that maps a reason to a status and a code.
+/// Why a request ended without the response it asked for.
+public enum Interrupted: Error, Equatable {
+    case refused(Refusal)
+    /// The client has left: nginx has closed the connection, or the request body was cut off.
+    ///
+    /// The one error for it, from the socket to the log.
+    case clientGone
+}
+
+/// Every error response of ours: the one place that maps a reason to a status and a code.
 ///
 /// Codes are part of the interface (docs/API.md, "Errors"): they never change their meaning.
-enum Refusal: Error, Equatable {
+public enum Refusal: Error, Equatable {
     case notFound
     case methodNotAllowed(allowed: [String])
     case bodyTooLarge(limit: Int)
@@ -12,17 +21,26 @@ enum Refusal: Error, Equatable {
     case gpuUnknown
     case tooManyInFlight(limit: Int)
     case missingHMAC(header: String)
-    /// More than one.
+    /// The header is there more than once.
     case repeatedHMAC(header: String)
     case invalidHMAC
     case hmacUnavailable
     case engineUnreachable
     case engineTimeout
-    /// The engine broke off its answer.
+    /// The engine broke off its response.
     case engineBroken
     /// The head of the engine's response is larger than nginx takes.
     case engineHeadTooLarge
     case shuttingDown
+
+    /// The refusal for a failed transfer to the engine.
+    init(engine error: HTTPError) {
+        switch error {
+        case .unreachable: self = .engineUnreachable
+        case .timedOut: self = .engineTimeout
+        case .broken, .tooLarge: self = .engineBroken
+        }
+    }
 
     var status: Int {
         switch self {
@@ -73,14 +91,14 @@ enum Refusal: Error, Equatable {
         case .invalidHMAC: "The HMAC is invalid"
         case .hmacUnavailable: "The HMAC cannot be validated at the moment"
         case .engineUnreachable: "The engine cannot be reached"
-        case .engineBroken: "The engine broke off its answer"
+        case .engineBroken: "The engine broke off its response"
         case .engineHeadTooLarge: "The head of the engine's response is too large"
-        case .engineTimeout: "The engine did not answer in time"
+        case .engineTimeout: "The engine did not respond in time"
         case .shuttingDown: "The provider is shutting down"
         }
     }
 
-    /// OpenAI's word for the kind of error; clients choose their exception by status and show this.
+    /// OpenAI's word for the kind of error. Clients choose their exception by status and show this word.
     private var type: String {
         switch status {
         case 401: "authentication_error"
@@ -92,15 +110,15 @@ enum Refusal: Error, Equatable {
     private var extraHeaders: [HTTPHeader] {
         switch self {
         case .methodNotAllowed(let allowed): [HTTPHeader("Allow", allowed.joined(separator: ", "))]
-        // A second is one GPU sample: asking earlier would meet the same one.
+        // A GPU sample lasts a second: an earlier request would meet the same sample.
         case .gpuBusy, .gpuUnknown, .tooManyInFlight, .hmacUnavailable, .shuttingDown: [HTTPHeader("Retry-After", "1")]
         default: []
         }
     }
 
-    /// The whole answer.
-    var response: (head: HTTPResponseHead, body: [UInt8]) {
-        JSONAnswer.make(status: status, ErrorBody(self), headers: extraHeaders)
+    /// The whole response.
+    var response: HTTPResponse {
+        JSONResponse.make(status: status, ErrorBody(self), headers: extraHeaders)
     }
 
     /// The event that ends a stream which cannot be finished; the official OpenAI client raises on it.

@@ -1,13 +1,13 @@
-/// A request body on its way to the engine: small ones are read beforehand, larger ones piece by piece.
+/// A request body on its way to the engine: a small body is read beforehand, a larger one piece by piece.
 final class RequestBody {
-    /// Up to this many bytes a body is read before the engine is asked, so that a request on a kept connection that
-    /// turns out to be dead can be sent again.
+    /// A body up to this size (bytes) is read before the engine is asked: the request can then be sent again where a kept
+    /// connection turns out to be dead.
     static let smallLimit = 65_536
     static let pieceSize = 65_536
-    /// nginx sends the record that ends a body right behind it.
+    /// nginx sends the record that ends a body right behind the body.
     private static let endLimit = Duration.seconds(1)
 
-    private let client: any Client
+    private let client: any ClientConnection
     private let limit: Int
     private let expected: Int?
     private var prefix: [UInt8] = []
@@ -15,7 +15,7 @@ final class RequestBody {
     private var received = 0
 
     /// - Parameter limit: largest size in bytes, for bodies whose length is not declared.
-    init(_ client: any Client, limit: Int) {
+    init(_ client: any ClientConnection, limit: Int) {
         self.client = client
         self.limit = limit
         expected = client.request.contentLength
@@ -35,7 +35,7 @@ final class RequestBody {
 
     /// Reads the beginning and returns how to send the whole.
     func open() throws(Interrupted) -> HTTPRequest.Body {
-        // One byte more than is small, or than is declared, so that the end is seen and all input is read.
+        // One byte more than the size, so that the end is seen and all input is read.
         let room = min(expected ?? Self.smallLimit, Self.smallLimit) + 1
         prefix += try read(upTo: room - prefix.count)
         return prefix.count < room ? .bytes(prefix) : .stream(length: expected)
@@ -62,20 +62,19 @@ final class RequestBody {
             return count
         }
         let count = try read(into: &buffer)
-        // libcurl stops asking at the declared length; the record that ends the body is still to be read, and only with
-        // everything read does a readable socket mean that the client has left.
+        // libcurl stops asking at the declared length, before the record that ends the body has been read. A readable
+        // socket means that the client has left only once everything has been read.
         if received == expected { client.drain(within: Self.endLimit) }
         return count
     }
 
     private func read(into buffer: inout MutableRawSpan) throws(Interrupted) -> Int {
-        let count: Int
-        do throws(ClientGone) { count = try client.read(into: &buffer) } catch { throw .clientGone }
+        let count = try client.read(into: &buffer)
         received += count
         guard received <= limit else { throw .refused(.bodyTooLarge(limit: limit)) }
-        // What goes beyond the declared length would be another request to an engine that believes in it.
+        // To an engine, bytes beyond the declared length would be another request.
         if let expected, received > expected { throw .refused(.badRequest) }
-        // A body shorter than declared was cut off on its way here; the engine must not take it for the whole.
+        // A body shorter than declared was cut off on its way here; the engine must not take it for whole.
         if client.hasReadAll, let expected, received < expected { throw .clientGone }
         return count
     }

@@ -16,8 +16,8 @@ import Testing
     func verdicts(status: Int, body: String, expected: String?) async throws {
         try await onThread {
             let fixture = try PipelineFixture(central: { try $0.answer(status, body) })
-            let answer = fixture.complete(hmac: "abc")
-            #expect(answer.code == expected)
+            let response = fixture.complete(hmac: "abc")
+            #expect(response.code == expected)
             #expect(fixture.engine.requests.count == (expected == nil ? 1 : 0))
         }
     }
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test func anAnswerTooLargeIsNotCentrals() async throws {
+    @Test func aResponseTooLargeIsNoVerdict() async throws {
         try await onThread {
             let fixture = try PipelineFixture(central: {
                 try $0.answer(200, #"{"valid":true,"x":""# + String(repeating: "x", count: 100_000) + #""}"#)

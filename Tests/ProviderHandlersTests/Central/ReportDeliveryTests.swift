@@ -79,19 +79,4 @@ import Testing
             #expect(Set(pauses).count > 1)
         }
     }
-
-    @Test func retryAfterIsSecondsOrADate() {
-        func pause(_ value: String?) -> Duration? {
-            let headers = value.map { [HTTPHeader("retry-after", $0)] } ?? []
-            // 1994-11-06 08:49:37 UTC, the date of RFC 9110's example.
-            return ReportDelivery.retryAfter(HTTPResponseHead(status: 503, headers: headers), now: 784_111_777)
-        }
-        #expect(pause(nil) == nil)
-        #expect(pause("7") == .seconds(7))
-        #expect(pause("-7") == .zero)
-        #expect(pause("99999999999") == .seconds(86_400))
-        #expect(pause("Sun, 06 Nov 1994 08:49:47 GMT") == .seconds(10))
-        #expect(pause("Sun, 06 Nov 1994 08:00:00 GMT") == .zero)
-        #expect(pause("soon") == nil)
-    }
 }

@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test func nothingIsTriedAgainOnceTheAnswerHasBegun() async throws {
+    @Test func nothingIsTriedAgainOnceTheResponseHasBegun() async throws {
         try await onThread {
             let requests = Counter()
             let fixture = try PipelineFixture(engine: { request in
@@ -101,8 +101,8 @@ import Testing
         }
     }
 
-    /// An engine that refuses a body need not read it: its answer counts, not the broken upload.
-    @Test func anAnswerBeforeTheBodyIsSent() async throws {
+    /// An engine that refuses a body need not read it: its response counts, not the broken upload.
+    @Test func aResponseBeforeTheBodyIsSent() async throws {
         try await onThread {
             let fixture = try PipelineFixture(engine: { request in
                 _ = try request.body.next()
@@ -110,14 +110,14 @@ import Testing
                     "HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfull")
                 try request.connection.waitForHangUp()
             })
-            let answer = fixture.complete(String(repeating: "x", count: 30_000_000))
-            #expect(answer.status == 413)
-            #expect(answer.text == "full")
+            let response = fixture.complete(String(repeating: "x", count: 30_000_000))
+            #expect(response.status == 413)
+            #expect(response.text == "full")
         }
     }
 
-    /// An interim answer is none: the engine may still load its model.
-    @Test func anInterimAnswerDoesNotStartTheIdleClock() async throws {
+    /// After an interim response the engine may still load its model.
+    @Test func anInterimResponseDoesNotStartTheIdleClock() async throws {
         try await onThread {
             let fixture = try PipelineFixture(
                 configure: {
@@ -138,14 +138,14 @@ import Testing
         try await onThread {
             let fixture = try PipelineFixture()
             fixture.engine.stop()
-            let answer = fixture.complete()
-            #expect(answer.status == 502)
-            #expect(answer.code == "engine_unreachable")
+            let response = fixture.complete()
+            #expect(response.status == 502)
+            #expect(response.code == "engine_unreachable")
         }
     }
 
-    /// A listening socket whose queue is full answers nothing, not even a refusal (listen(2)).
-    @Test func aConnectThatIsNotAnswered() async throws {
+    /// A listening socket whose queue is full does not even refuse (listen(2)).
+    @Test func aConnectWithoutAReply() async throws {
         try await onThread {
             let full = try FullListener()
             let fixture = try PipelineFixture(configure: {
@@ -154,9 +154,9 @@ import Testing
                 // Starts only with a connection.
                 $0.ollama.firstByteTimeout = .milliseconds(1)
             })
-            let answer = fixture.complete()
-            #expect(answer.status == 504)
-            #expect(answer.code == "engine_timeout")
+            let response = fixture.complete()
+            #expect(response.status == 504)
+            #expect(response.code == "engine_timeout")
             #expect(fixture.log.count(containing: "cause=connect time-out") == 1)
         }
     }
@@ -172,14 +172,14 @@ import Testing
         }
     }
 
-    @Test func anEngineThatNeverAnswers() async throws {
+    @Test func anEngineThatNeverResponds() async throws {
         try await onThread {
             let fixture = try PipelineFixture(
                 configure: { $0.ollama.firstByteTimeout = .milliseconds(50) },
                 engine: { try $0.connection.waitForHangUp() })
-            let answer = fixture.complete()
-            #expect(answer.status == 504)
-            #expect(answer.code == "engine_timeout")
+            let response = fixture.complete()
+            #expect(response.status == 504)
+            #expect(response.code == "engine_timeout")
             #expect(fixture.log.count(containing: "cause=first byte time-out") == 1)
         }
     }

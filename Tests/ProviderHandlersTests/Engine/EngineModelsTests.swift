@@ -36,7 +36,7 @@ import Testing
             }
             let models = models(of: engine.url)
             for _ in 0..<2 { #expect(try models.list(within: .seconds(30)).count == 1) }
-            // A path that has answered is never put before an earlier one.
+            // A path that has responded never comes before an earlier path.
             let turns = try #require(Self.order.firstIndex(of: path)) + 1
             #expect(asked(engine) == Array(Self.order.prefix(turns)) + Array(Self.order.prefix(turns)))
             #expect(engine.connectionCount == 1)
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    /// Other answers than a list, each of which leads on to the next path.
+    /// Responses other than a list, each of which leads on to the next path.
     private static let others: [(words: String, script: ScriptedServer.Script)] = [
         ("answered 404", { try $0.answer(404, "404 page not found", type: "text/plain") }),
         ("answered 401", { try $0.answer(401, #"{"error":"no"}"#) }), ("answered 405", { try $0.answer(405, "") }),
@@ -102,7 +102,7 @@ import Testing
 
     /// Where the list is behind it; where it is everywhere, each URL is named with what it said.
     @Test(arguments: others.indices)
-    func anyOtherAnswerLeadsOn(index: Int) async throws {
+    func anyOtherResponseLeadsOn(index: Int) async throws {
         try await onThread {
             let other = Self.others[index]
             for good in ["/v1/models", "/api/models", "/api/tags"] {
@@ -175,7 +175,7 @@ import Testing
             let problem = try problem(of: without.url, within: .seconds(1))
             #expect(problem.kind == .silent)
             #expect(problem.description.contains("has not answered yet: "))
-            #expect(problem.description.contains("no answer from \(without.url)\(path) within "))
+            #expect(problem.description.contains("no response from \(without.url)\(path) within "))
         }
     }
 
@@ -188,14 +188,14 @@ import Testing
         }
     }
 
-    /// What has not answered may have models.
+    /// A path that has not responded may have models.
     @Test func anEmptyListBehindSilenceIsNone() async throws {
         try await onThread {
             let engine = try ScriptedServer { request in
                 if request.target == "/v1/models" { return try request.connection.waitForHangUp() }
                 try request.answer(200, #"{"data":[],"models":[]}"#)
             }
-            try waitUntil("the last has answered") {
+            try waitUntil("the last has responded") {
                 let problem = try problem(of: engine.url, within: .seconds(3))
                 #expect(problem.kind == .silent)
                 return problem.description.contains("/api/tags lists no model")

@@ -59,15 +59,15 @@ import Testing
                         "Set-Cookie: a=1", "Set-Cookie: b=2",
                     ])
             })
-            let answer = fixture.complete()
-            #expect(answer.status == status)
-            #expect(answer.text == "body of \(status)")
-            #expect(answer.header("Content-Type") == "text/plain")
-            #expect(answer.header("Content-Length") == String(answer.body.count))
-            #expect(answer.header("Location") == "http://127.0.0.1:1/elsewhere")
-            #expect(answer.header("Retry-After") == "7")
-            #expect(answer.header("Content-Encoding") == "identity")
-            #expect(answer.head?.headers.filter { $0.name == "Set-Cookie" }.map(\.value) == ["a=1", "b=2"])
+            let response = fixture.complete()
+            #expect(response.status == status)
+            #expect(response.text == "body of \(status)")
+            #expect(response.header("Content-Type") == "text/plain")
+            #expect(response.header("Content-Length") == String(response.body.count))
+            #expect(response.header("Location") == "http://127.0.0.1:1/elsewhere")
+            #expect(response.header("Retry-After") == "7")
+            #expect(response.header("Content-Encoding") == "identity")
+            #expect(response.head?.headers.filter { $0.name == "Set-Cookie" }.map(\.value) == ["a=1", "b=2"])
             #expect(fixture.engine.requests.count == 1)
         }
     }
@@ -78,9 +78,9 @@ import Testing
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n")
             })
-            let answer = fixture.complete()
-            #expect(answer.status == 204)
-            #expect(answer.head?.headers == [HTTPHeader("X-A", "1")])
+            let response = fixture.complete()
+            #expect(response.status == 204)
+            #expect(response.head?.headers == [HTTPHeader("X-A", "1")])
         }
     }
 
@@ -126,8 +126,8 @@ import Testing
             let fixture = try PipelineFixture()
             for size in [100, 200_000] {
                 let request = Request(method: "POST", path: "/v1/completions", contentLength: size)
-                let answer = fixture.handle(FakeClient(request, body: Array(repeating: 0x20, count: size - 1)))
-                #expect(answer.head == nil)
+                let response = fixture.handle(FakeClient(request, body: Array(repeating: 0x20, count: size - 1)))
+                #expect(response.head == nil)
             }
             #expect(fixture.log.count(containing: "cut=client_gone") == 2)
             #expect(fixture.admission.inFlight == 0)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Answers that are held back share a bounded memory.
+/// Buffered responses share a bounded memory.
 @Suite struct HeldBytesTests {
     @Test func noMoreThanTheLimitIsGiven() {
         let bytes = HeldBytes(limit: 10)
@@ -14,9 +14,9 @@ import Testing
         #expect(bytes.claim(4))
     }
 
-    /// An answer for which there is no memory is passed on as it comes, with its length, and its cut is visible.
+    /// A response for which there is no memory is passed on as it comes, with its length, and its cut is visible.
     @Test(arguments: [true, false])
-    func withoutMemoryAnAnswerIsPassedOn(isCut: Bool) async throws {
+    func withoutMemoryAResponseIsPassedOn(isCut: Bool) async throws {
         let size = 50_000
         try await onThread {
             let fixture = try PipelineFixture(
@@ -28,16 +28,16 @@ import Testing
                     request.closeAfterwards()
                 })
             for _ in 0..<3 {
-                let answer = fixture.complete()
-                #expect(answer.status == 200)
-                #expect(answer.header("Content-Length") == "\(size)")
-                #expect(answer.text == String(repeating: "x", count: isCut ? size - 1 : size))
-                #expect(answer.isBrokenOff == isCut)
+                let response = fixture.complete()
+                #expect(response.status == 200)
+                #expect(response.header("Content-Length") == "\(size)")
+                #expect(response.text == String(repeating: "x", count: isCut ? size - 1 : size))
+                #expect(response.isBrokenOff == isCut)
             }
         }
     }
 
-    /// What an answer has claimed is there for the next one, however it ended.
+    /// The memory of a response is there for the next response, however the first ended.
     @Test func memoryComesBack() async throws {
         try await onThread {
             let bytes = HeldBytes(limit: 100_000)

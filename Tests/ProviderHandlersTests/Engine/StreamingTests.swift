@@ -21,12 +21,12 @@ import Testing
                 try request.event("[DONE]")
                 try request.endStream()
             })
-            let answer = fixture.handle(client)
-            #expect(answer.text == (0..<5).map { "data: token \($0)\n\n" }.joined() + "data: [DONE]\n\n")
-            #expect(answer.header("Content-Type") == "text/event-stream")
-            #expect(answer.header("X-Accel-Buffering") == "no")
-            #expect(answer.header("Content-Length") == nil)
-            #expect(answer.flushed == answer.body)
+            let response = fixture.handle(client)
+            #expect(response.text == (0..<5).map { "data: token \($0)\n\n" }.joined() + "data: [DONE]\n\n")
+            #expect(response.header("Content-Type") == "text/event-stream")
+            #expect(response.header("X-Accel-Buffering") == "no")
+            #expect(response.header("Content-Length") == nil)
+            #expect(response.flushed == response.body)
         }
     }
 
@@ -39,12 +39,12 @@ import Testing
                 if !sent.isEmpty { try request.chunk(sent) }
                 request.closeAfterwards()
             })
-            let answer = fixture.complete()
-            #expect(answer.status == 200)
-            #expect(answer.text.hasPrefix(sent))
-            let rest = answer.text.dropFirst(sent.count)
+            let response = fixture.complete()
+            #expect(response.status == 200)
+            #expect(response.text.hasPrefix(sent))
+            let rest = response.text.dropFirst(sent.count)
             let error =
-                #"data: {"error":{"code":"engine_unreachable","message":"The engine broke off its answer","#
+                #"data: {"error":{"code":"engine_unreachable","message":"The engine broke off its response","#
                 + #""param":null,"type":"server_error"}}"# + "\n\n"
             #expect(
                 rest == (sent.isEmpty || sent.hasSuffix("\n\n") || sent.hasSuffix("\r\n\r\n") ? "" : "\n\n") + error)
@@ -70,9 +70,9 @@ import Testing
                 try request.connection.send("HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + sent)
                 request.closeAfterwards()
             })
-            let answer = fixture.complete()
-            #expect(answer.text.hasPrefix(sent))
-            #expect(answer.text.contains("engine_unreachable") == isCut)
+            let response = fixture.complete()
+            #expect(response.text.hasPrefix(sent))
+            #expect(response.text.contains("engine_unreachable") == isCut)
         }
     }
 
@@ -104,11 +104,11 @@ import Testing
                 for event in events { try request.event(event) }
                 try request.endStream()
             })
-            let answer = fixture.complete()
+            let response = fixture.complete()
             let sent = events.map { "data: \($0)\n\n" }.joined()
-            #expect(answer.text.hasPrefix(sent))
-            #expect(answer.text.dropFirst(sent.count).hasPrefix("data: {\"error\"") == isCut)
-            #expect((answer.text.count == sent.count) == !isCut)
+            #expect(response.text.hasPrefix(sent))
+            #expect(response.text.dropFirst(sent.count).hasPrefix("data: {\"error\"") == isCut)
+            #expect((response.text.count == sent.count) == !isCut)
             #expect(fixture.log.count(containing: "cut=engine_unreachable") == (isCut ? 1 : 0))
         }
     }
@@ -122,10 +122,10 @@ import Testing
                 try request.chunk("\u{1F}coded")
                 isBroken ? request.closeAfterwards() : try request.endStream()
             })
-            let answer = fixture.complete()
-            #expect(answer.header("Content-Encoding") == coding)
-            #expect(answer.text == "\u{1F}coded")
-            #expect(answer.isBrokenOff == isBroken)
+            let response = fixture.complete()
+            #expect(response.header("Content-Encoding") == coding)
+            #expect(response.text == "\u{1F}coded")
+            #expect(response.isBrokenOff == isBroken)
         }
     }
 
@@ -169,8 +169,8 @@ import Testing
                     try request.event("a")
                     try request.connection.waitForHangUp()
                 })
-            let answer = fixture.complete()
-            #expect(answer.text.hasPrefix("data: a\n\ndata: {\"error\":{\"code\":\"engine_timeout\""))
+            let response = fixture.complete()
+            #expect(response.text.hasPrefix("data: a\n\ndata: {\"error\":{\"code\":\"engine_timeout\""))
         }
     }
 
@@ -182,14 +182,14 @@ import Testing
     func theContentTypeDecides(type: String, isStream: Bool) async throws {
         try await onThread {
             let fixture = try PipelineFixture(engine: { try $0.answer(200, "data: [DONE]\n\n", type: type) })
-            let answer = fixture.complete()
-            #expect((answer.header("X-Accel-Buffering") != nil) == isStream)
-            #expect((answer.header("Content-Length") == nil) == isStream)
-            #expect(answer.header("Content-Type") == type)
+            let response = fixture.complete()
+            #expect((response.header("X-Accel-Buffering") != nil) == isStream)
+            #expect((response.header("Content-Length") == nil) == isStream)
+            #expect(response.header("Content-Type") == type)
         }
     }
 
-    /// koboldcpp and mlx_lm.server answer in this way: only JSON itself shows whether it is whole.
+    /// koboldcpp and mlx_lm.server respond in this way: only the JSON itself shows whether it is whole.
     @Test(arguments: [
         (#"{"choices":[]}"#, "application/json", 200), (#"{"choices":["#, "application/json", 502),
         (" {\"a\":1}\r\n", "application/json; charset=utf-8", 200), ("", "application/json", 502),
@@ -206,9 +206,13 @@ import Testing
                     try request.connection.send("HTTP/1.1 200 OK\r\n\(field)\r\nContent-Type: \(type)\r\n\r\n" + body)
                     request.closeAfterwards()
                 })
-                let answer = fixture.complete()
-                #expect(answer.status == status, "\(field)")
-                if status == 200 { #expect(answer.text == body) } else { #expect(answer.code == "engine_unreachable") }
+                let response = fixture.complete()
+                #expect(response.status == status, "\(field)")
+                if status == 200 {
+                    #expect(response.text == body)
+                } else {
+                    #expect(response.code == "engine_unreachable")
+                }
             }
         }
     }
@@ -233,13 +237,13 @@ import Testing
                     "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\ncoded")
                 request.closeAfterwards()
             })
-            let answer = fixture.complete()
-            #expect(answer.status == 200)
-            #expect(answer.text == "coded")
+            let response = fixture.complete()
+            #expect(response.status == 200)
+            #expect(response.text == "coded")
         }
     }
 
-    /// nginx would answer in the worker's place, with a page that says that the worker is not there.
+    /// nginx would respond in the worker's place, with a page that says that the worker is not there.
     @Test(arguments: [12 * 1024, 15 * 1024, 20 * 1024], [true, false])
     func aHeadThatNginxCannotTakeIsRefused(size: Int, isStream: Bool) async throws {
         try await onThread {
@@ -250,27 +254,27 @@ import Testing
                     200, isStream ? "data: [DONE]\n\n" : "{}", type: type,
                     headers: Array(repeating: cookie, count: size / (cookie.count + 2)))
             })
-            let answer = fixture.complete()
+            let response = fixture.complete()
             if size <= ResponseRelay.headLimit {
-                #expect(answer.status == 200)
+                #expect(response.status == 200)
             } else {
-                #expect(answer.status == 502)
-                #expect(answer.code == "engine_unreachable")
+                #expect(response.status == 502)
+                #expect(response.code == "engine_unreachable")
                 #expect(fixture.log.count(containing: "the response's head has") == 1)
             }
         }
     }
 
-    @Test func anotherAnswerThatIsCutIsNoAnswer() async throws {
+    @Test func aBufferedResponseThatIsCutIsRefused() async throws {
         try await onThread {
             let fixture = try PipelineFixture(engine: { request in
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"choices\":")
                 request.closeAfterwards()
             })
-            let answer = fixture.complete()
-            #expect(answer.status == 502)
-            #expect(answer.code == "engine_unreachable")
+            let response = fixture.complete()
+            #expect(response.status == 502)
+            #expect(response.code == "engine_unreachable")
         }
     }
 
@@ -284,23 +288,23 @@ import Testing
                 try request.connection.send(Array(repeating: 0x61, count: isCut ? size - 1 : size))
                 request.closeAfterwards()
             })
-            let answer = fixture.complete()
+            let response = fixture.complete()
             switch (excess, isCut) {
             case (0, true):
-                #expect(answer.status == 502)
+                #expect(response.status == 502)
             case (1, true):
-                // Held back up to the limit, which the cut answer just reaches.
-                #expect(answer.status == 502)
+                // Buffered up to the limit, which the cut response just reaches.
+                #expect(response.status == 502)
             default:
-                #expect(answer.status == 200)
-                #expect(answer.header("Content-Length") == String(size))
-                #expect(answer.body.count == size)
-                #expect(!answer.isBrokenOff)
+                #expect(response.status == 200)
+                #expect(response.header("Content-Length") == String(size))
+                #expect(response.body.count == size)
+                #expect(!response.isBrokenOff)
             }
         }
     }
 
-    @Test func aLargeAnswerThatIsCutIsBrokenOff() async throws {
+    @Test func aLargeResponseThatIsCutIsBrokenOff() async throws {
         try await onThread {
             let size = ResponseRelay.holdLimit + 100_000
             let fixture = try PipelineFixture(engine: { request in
@@ -309,17 +313,17 @@ import Testing
                 try request.connection.send(Array(repeating: 0x61, count: size - 1))
                 request.closeAfterwards()
             })
-            let answer = fixture.complete()
-            #expect(answer.status == 200)
-            #expect(answer.body.count == size - 1)
-            #expect(answer.isBrokenOff)
+            let response = fixture.complete()
+            #expect(response.status == 200)
+            #expect(response.body.count == size - 1)
+            #expect(response.isBrokenOff)
         }
     }
 }
 
 extension FakeClient {
     /// Blocks until what has been sent satisfies the condition.
-    func waitUntil(_ condition: (Answer) -> Bool) throws {
-        try TestSupport.waitUntil("the answer comes") { condition(answer) }
+    func waitUntil(_ condition: (Response) -> Bool) throws {
+        try TestSupport.waitUntil("the response comes") { condition(response) }
     }
 }

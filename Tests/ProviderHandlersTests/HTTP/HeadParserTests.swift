@@ -23,7 +23,7 @@ import Testing
             ])
     }
 
-    @Test func interimAnswersArePassedOverAndTrailersDropped() {
+    @Test func interimResponsesArePassedOverAndTrailersDropped() {
         let heads = parse([
             "HTTP/1.1 103 Early Hints", "Link: </a>", "", "HTTP/1.1 200 OK", "A: 1", "", "Trailer: 1", "",
         ])
@@ -39,7 +39,7 @@ import Testing
         #expect(heads.first?.headers == [HTTPHeader("A", "1234\t5")])
     }
 
-    /// nginx refuses the whole answer for any of these.
+    /// nginx refuses the whole response for any of these.
     @Test func whatIsNoFieldIsMendedOrLeftOut() {
         let heads = parse([
             "HTTP/1.1 200 OK", "A : 1", "B C: 2", "D\u{E9}: 3", " folded onto nothing", "E: 4", " folded", "\t on",

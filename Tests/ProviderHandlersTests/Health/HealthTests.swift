@@ -21,7 +21,7 @@ import Testing
     private func answer(
         _ status: GPUStatus, engine: @escaping ScriptedServer.Script = Self.models,
         configure: (inout Configuration) -> Void = { _ in }
-    ) throws -> FakeClient.Answer {
+    ) throws -> FakeClient.Response {
         try PipelineFixture(configure: configure, status: status, engine: engine).handle(.get("/health"))
     }
 
@@ -144,7 +144,7 @@ import Testing
             let slow = try PipelineFixture(engine: { try $0.connection.waitForHangUp() })
             let silent = slow.handle(.get("/health"))
             #expect(silent.status == 503)
-            #expect(silent.text.contains(#""errors":["engine: has not answered yet: no answer from "#))
+            #expect(silent.text.contains(#""errors":["engine: has not answered yet: no response from "#))
             #expect(!silent.text.contains("is down"))
             let down = try PipelineFixture()
             down.engine.stop()

@@ -10,7 +10,7 @@ import Testing
         case validatingHMAC
         case beforeTheFirstByte
         case afterTheFirstToken
-        case insideAnAnswerThatIsHeldBack
+        case insideABufferedResponse
         case whileTheBodyIsSent
     }
 
@@ -38,7 +38,7 @@ import Testing
                         try request.startStream()
                         try request.event("a")
                         try client.waitUntil { $0.text == "data: a\n\n" }
-                    case .insideAnAnswerThatIsHeldBack:
+                    case .insideABufferedResponse:
                         _ = try request.bodyText()
                         try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
                     case .whileTheBodyIsSent: _ = try request.body.next()
@@ -72,12 +72,12 @@ import Testing
                 try request.connection.waitForHangUp()
             })
             admission.value = fixture.admission
-            let answer = fixture.handle(client)
-            #expect(answer.text.hasPrefix("data: a\n\ndata: {\"error\":{\"code\":\"shutting_down\""))
+            let response = fixture.handle(client)
+            #expect(response.text.hasPrefix("data: a\n\ndata: {\"error\":{\"code\":\"shutting_down\""))
         }
     }
 
-    @Test func aWorkerThatStopsRefusesWhatHasNotBegunToAnswer() async throws {
+    @Test func aWorkerThatStopsRefusesRequestsWithoutAResponse() async throws {
         try await onThread {
             let admission = Box<Admission>()
             let fixture = try PipelineFixture(engine: { request in
@@ -86,9 +86,9 @@ import Testing
                 try request.connection.waitForHangUp()
             })
             admission.value = fixture.admission
-            let answer = fixture.complete()
-            #expect(answer.status == 503)
-            #expect(answer.code == "shutting_down")
+            let response = fixture.complete()
+            #expect(response.status == 503)
+            #expect(response.code == "shutting_down")
         }
     }
 }

@@ -14,24 +14,24 @@ import Testing
     ])
     func pathThenMethod(method: String, path: String, status: Int, code: String) async throws {
         try await onThread {
-            let answer = try PipelineFixture().handle(FakeClient(Request(method: method, path: path)))
-            #expect(answer.status == status)
-            #expect(answer.code == code || method == "HEAD")
-            #expect(answer.header("Content-Type") == "application/json")
+            let response = try PipelineFixture().handle(FakeClient(Request(method: method, path: path)))
+            #expect(response.status == status)
+            #expect(response.code == code || method == "HEAD")
+            #expect(response.header("Content-Type") == "application/json")
             let allowed = path.hasPrefix("/v1") ? "POST" : "GET, HEAD"
-            #expect(answer.header("Allow") == (status == 405 ? allowed : nil))
+            #expect(response.header("Allow") == (status == 405 ? allowed : nil))
         }
     }
 
     @Test func anErrorHasOpenAIsShape() async throws {
         try await onThread {
-            let answer = try PipelineFixture(gpu: .busy).complete()
-            #expect(answer.status == 503)
+            let response = try PipelineFixture(gpu: .busy).complete()
+            #expect(response.status == 503)
             #expect(
-                answer.text
+                response.text
                     == #"{"error":{"code":"gpu_busy","message":"GPU is busy","param":null,"type":"server_error"}}"#)
-            #expect(answer.header("Retry-After") == "1")
-            #expect(answer.header("Content-Length") == String(answer.body.count))
+            #expect(response.header("Retry-After") == "1")
+            #expect(response.header("Content-Length") == String(response.body.count))
         }
     }
 
@@ -60,23 +60,23 @@ import Testing
                     $0.server.maxInFlight = 1
                     $0.provider.hmac = .required
                 }, gpu: .busy)
-            func answer(_ method: String, _ path: String, length: Int, hmac: String = "") -> String? {
+            func response(_ method: String, _ path: String, length: Int, hmac: String = "") -> String? {
                 let request = Request(method: method, path: path, contentLength: length, hmac: hmac)
                 return fixture.handle(FakeClient(request, body: Array(repeating: 0x20, count: length))).code
             }
-            #expect(answer("PUT", "/nothing", length: 11) == "not_found")
-            #expect(answer("PUT", "/v1/completions", length: 11) == "method_not_allowed")
-            #expect(answer("POST", "/v1/completions", length: 11) == "body_too_large")
-            #expect(answer("POST", "/v1/completions", length: 0) == "empty_body")
-            #expect(answer("POST", "/v1/completions", length: 10) == "gpu_busy")
+            #expect(response("PUT", "/nothing", length: 11) == "not_found")
+            #expect(response("PUT", "/v1/completions", length: 11) == "method_not_allowed")
+            #expect(response("POST", "/v1/completions", length: 11) == "body_too_large")
+            #expect(response("POST", "/v1/completions", length: 0) == "empty_body")
+            #expect(response("POST", "/v1/completions", length: 10) == "gpu_busy")
             // Busy comes before in flight, in flight before the HMAC.
             try fixture.admission.withPlaceWhileIdle(fixture) {
                 fixture.setGPU(.busy)
-                #expect(answer("POST", "/v1/completions", length: 10) == "gpu_busy")
+                #expect(response("POST", "/v1/completions", length: 10) == "gpu_busy")
                 fixture.setGPU(.idle)
-                #expect(answer("POST", "/v1/completions", length: 10) == "too_many_requests_in_flight")
+                #expect(response("POST", "/v1/completions", length: 10) == "too_many_requests_in_flight")
             }
-            #expect(answer("POST", "/v1/completions", length: 10) == "missing_hmac")
+            #expect(response("POST", "/v1/completions", length: 10) == "missing_hmac")
             #expect(fixture.central.requests.isEmpty)
             #expect(fixture.engine.requests.isEmpty)
         }
@@ -88,8 +88,8 @@ import Testing
             let fixture = try PipelineFixture(configure: { $0.server.maxBodyBytes = 200_000 }, gpu: verdict)
             let size = verdict == .idle ? 300_000 : 150_000
             let client = FakeClient.completion(String(repeating: "x", count: size))
-            let answer = fixture.handle(client)
-            #expect(answer.code == (verdict == .idle ? "body_too_large" : "gpu_busy"))
+            let response = fixture.handle(client)
+            #expect(response.code == (verdict == .idle ? "body_too_large" : "gpu_busy"))
             #expect(client.hasReadAll)
         }
     }
@@ -119,8 +119,8 @@ import Testing
             #expect(request.contentLength == length)
             #expect(request.isMalformed == isMalformed)
             guard isMalformed || length == .max else { return }
-            let answer = try PipelineFixture().handle(FakeClient(request, body: Array("{}".utf8)))
-            #expect(answer.code == (isMalformed ? "bad_request" : "body_too_large"))
+            let response = try PipelineFixture().handle(FakeClient(request, body: Array("{}".utf8)))
+            #expect(response.code == (isMalformed ? "bad_request" : "body_too_large"))
         }
     }
 
@@ -132,21 +132,21 @@ import Testing
                 seen.keep(request.head, "\(try request.body.count())")
                 try request.answer(200, "{}")
             })
-            func answer(declaring length: Int) -> FakeClient.Answer {
+            func response(declaring length: Int) -> FakeClient.Response {
                 let request = Request(method: "POST", path: "/v1/completions", contentLength: length)
                 return fixture.handle(FakeClient(request, body: Array(repeating: 0x20, count: length + 5)))
             }
-            #expect(answer(declaring: 5).code == "bad_request")
+            #expect(response(declaring: 5).code == "bad_request")
             #expect(fixture.engine.requests.isEmpty)
-            #expect(answer(declaring: 70_000).code == "bad_request")
+            #expect(response(declaring: 70_000).code == "bad_request")
             #expect(seen.body == nil)
         }
     }
 
     @Test func anEmptyBodyOfUndeclaredLengthIsJudgedBeforeTheGPU() async throws {
         try await onThread {
-            let answer = try PipelineFixture(gpu: .busy).handle(.completion("", declaresLength: false))
-            #expect(answer.code == "empty_body")
+            let response = try PipelineFixture(gpu: .busy).handle(.completion("", declaresLength: false))
+            #expect(response.code == "empty_body")
         }
     }
 }

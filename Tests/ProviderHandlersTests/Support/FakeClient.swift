@@ -4,11 +4,11 @@ import TestSupport
 
 @testable import ProviderHandlers
 
-/// A client with no socket behind its body and answer: what it sends is given, what it gets is kept.
+/// A client whose request body is given and whose response is kept.
 ///
 /// `@unchecked Sendable`: the pipeline uses it on one thread; what tests read from another is under the lock.
-final class FakeClient: Client, @unchecked Sendable {
-    struct Answer {
+final class FakeClient: ClientConnection, @unchecked Sendable {
+    struct Response {
         var head: HTTPResponseHead?
         var body: [UInt8] = []
         /// What `flush` has let go.
@@ -24,7 +24,7 @@ final class FakeClient: Client, @unchecked Sendable {
     var onFlush: () -> Void = {}
     private(set) var hasReadAll = false
     private var input: [UInt8]
-    private let answerState = Mutex(Answer())
+    private let responseState = Mutex(Response())
     private let socket = SocketPair()
 
     init(_ request: Request, body: [UInt8] = []) {
@@ -32,7 +32,7 @@ final class FakeClient: Client, @unchecked Sendable {
         input = body
     }
 
-    var answer: Answer { answerState.withLock { $0 } }
+    var response: Response { responseState.withLock { $0 } }
     var descriptor: CInt? { socket.near }
 
     /// What nginx does when its client leaves.
@@ -40,7 +40,7 @@ final class FakeClient: Client, @unchecked Sendable {
         socket.closeFar()
     }
 
-    func read(into buffer: inout MutableRawSpan) throws(ClientGone) -> Int {
+    func read(into buffer: inout MutableRawSpan) throws(Interrupted) -> Int {
         let count = min(input.count, buffer.byteCount)
         for index in 0..<count { buffer.storeBytes(of: input[index], toByteOffset: index, as: UInt8.self) }
         input.removeFirst(count)
@@ -53,22 +53,22 @@ final class FakeClient: Client, @unchecked Sendable {
         hasReadAll = true
     }
 
-    func send(_ head: HTTPResponseHead) throws(ClientGone) {
-        answerState.withLock { $0.head = head }
+    func send(_ head: HTTPResponseHead) throws(Interrupted) {
+        responseState.withLock { $0.head = head }
     }
 
-    func send(_ body: RawSpan) throws(ClientGone) {
+    func send(_ body: RawSpan) throws(Interrupted) {
         let bytes = body.withUnsafeBytes { Array($0) }
-        answerState.withLock { $0.body += bytes }
+        responseState.withLock { $0.body += bytes }
     }
 
-    func flush() throws(ClientGone) {
+    func flush() throws(Interrupted) {
         onFlush()
-        answerState.withLock { $0.flushed = $0.body }
+        responseState.withLock { $0.flushed = $0.body }
     }
 
     func breakOff() {
-        answerState.withLock { $0.isBrokenOff = true }
+        responseState.withLock { $0.isBrokenOff = true }
     }
 }
 

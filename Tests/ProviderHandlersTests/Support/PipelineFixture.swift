@@ -18,7 +18,7 @@ final class PipelineFixture: Sendable {
     private let current: SharedValue<GPUStatus>
     private let rule: Configuration.GPU
 
-    /// By default the GPU is what `status` makes of it, the engine answers `{}` and central holds every HMAC valid.
+    /// By default the GPU is what `status` makes of it, the engine responds with `{}` and central holds every HMAC valid.
     init(
         configure: (inout Configuration) -> Void = { _ in },
         gpu: BusyVerdict? = nil, sample: UInt64? = nil, status: GPUStatus = .absent,
@@ -78,14 +78,14 @@ final class PipelineFixture: Sendable {
 
     /// Handles one request to its end; blocks.
     @discardableResult
-    func handle(_ client: FakeClient) -> FakeClient.Answer {
+    func handle(_ client: FakeClient) -> FakeClient.Response {
         pipeline.handle(client)
-        return client.answer
+        return client.response
     }
 
     /// Handles a completion; blocks.
     @discardableResult
-    func complete(_ body: String = #"{"model":"m"}"#, hmac: String = "") -> FakeClient.Answer {
+    func complete(_ body: String = #"{"model":"m"}"#, hmac: String = "") -> FakeClient.Response {
         handle(.completion(body, hmac: hmac))
     }
 }
@@ -121,7 +121,7 @@ extension FakeClient {
     }
 }
 
-extension FakeClient.Answer {
+extension FakeClient.Response {
     /// The code of an error in OpenAI's shape; nil when the body is none.
     var code: String? {
         struct Body: Decodable {

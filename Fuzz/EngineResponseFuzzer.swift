@@ -1,12 +1,12 @@
 @testable import ProviderHandlers
 
-/// Feeds an engine's answer through the head parser and the relay, in pieces and with an end that the input decides.
+/// Feeds an engine's response through the head parser and the relay, in pieces and with an end that the input decides.
 ///
-/// Input: a byte for the pieces' size, a byte for how it ends, then the answer from its status line on.
-func fuzzEngineAnswer(_ bytes: [UInt8]) {
+/// Input: a byte for the pieces' size, a byte for how it ends, then the response from its status line on.
+func fuzzEngineResponse(_ bytes: [UInt8]) {
     guard bytes.count > 2 else { return }
     let (head, body) = parseHead(bytes.dropFirst(2))
-    // Once as ever, and once with so little room that answers are passed on before they are whole.
+    // Once as ever, and once with so little room that responses are passed on before they are whole.
     for limit in [64 * 1024 * 1024, 64] {
         let held = HeldBytes(limit: limit)
         relay(head, body, held, pieceSize: Int(bytes[0]) + 1, isFlushed: bytes[1] & 1 == 0, Ending(bytes[1] >> 1))
@@ -16,19 +16,19 @@ func fuzzEngineAnswer(_ bytes: [UInt8]) {
 
 private enum Ending {
     case whole
-    case failed(HTTPError)
+    case failed(TransferError<Interrupted>)
     case clientGone
 
     init(_ number: UInt8) {
         self =
             switch number & 0b111 {
             case 0: .whole
-            case 1: .failed(.broken("x"))
-            case 2: .failed(.timedOut("idle"))
-            case 3: .failed(.cancelled(.shutdown))
+            case 1: .failed(.failed(.broken("x")))
+            case 2: .failed(.failed(.timedOut("idle")))
+            case 3: .failed(.stopped(.refused(.shuttingDown)))
             case 4: .clientGone
-            case 5: .failed(.headTooLarge(1, limit: 0))
-            default: .failed(.tooLarge(limit: 1))
+            case 5: .failed(.stopped(.refused(.bodyTooLarge(limit: 1))))
+            default: .failed(.failed(.tooLarge(limit: 1)))
             }
     }
 }
@@ -53,29 +53,29 @@ private func relay(
         switch ending {
         case .whole: try relay.finish()
         case .failed(let error): try relay.fail(error)
-        case .clientGone: try relay.fail(.cancelled(.clientGone))
+        case .clientGone: try relay.fail(.stopped(.clientGone))
         }
     } catch {
         // A refusal or a client that has gone: either is an outcome.
     }
-    guard let head, let sent = client.head else { return precondition(client.answer.isEmpty && !client.isBrokenOff) }
+    guard let head, let sent = client.head else { return precondition(client.response.isEmpty && !client.isBrokenOff) }
     check(sent)
     if sent.headers.first("X-Accel-Buffering") != nil, EndToEndHeaders.isCoded(head) {
         // Nothing that anybody could read may follow: a cut shows in how it ends.
-        precondition(client.answer.elementsEqual(body))
+        precondition(client.response.elementsEqual(body))
         if case .failed = ending { precondition(client.isBrokenOff) } else { precondition(!client.isBrokenOff) }
     } else if sent.headers.first("X-Accel-Buffering") != nil {
-        checkStream(client.answer, of: body, isDelimited: EndToEndHeaders.isDelimited(head), ending)
+        checkStream(client.response, of: body, isDelimited: EndToEndHeaders.isDelimited(head), ending)
     } else if wasPassing {
         // Nothing can be said behind it: a cut shows in how it ends.
-        precondition(client.answer.elementsEqual(body))
+        precondition(client.response.elementsEqual(body))
         if case .failed = ending { precondition(client.isBrokenOff) } else { precondition(!client.isBrokenOff) }
     } else {
         // Held back: one that had come whole counts, however the transfer ended; of any other there is nothing.
         let isWhole = head.headers.first("Content-Length") == String(body.count)
         if case .clientGone = ending { preconditionFailure("nobody is there") }
         if case .failed = ending { precondition(isWhole) }
-        precondition(client.answer.elementsEqual(body) && !client.isBrokenOff)
+        precondition(client.response.elementsEqual(body) && !client.isBrokenOff)
         let hasNone = [204, 304].contains(head.status)
         if EndToEndHeaders.isJSON(head, Array(body)), !EndToEndHeaders.isDelimited(head),
             !EndToEndHeaders.isCoded(head), !hasNone
@@ -89,9 +89,9 @@ private func relay(
     }
 }
 
-private func parseHead(_ answer: ArraySlice<UInt8>) -> (HTTPResponseHead?, ArraySlice<UInt8>) {
+private func parseHead(_ response: ArraySlice<UInt8>) -> (HTTPResponseHead?, ArraySlice<UInt8>) {
     var parser = HeadParser()
-    var rest = answer
+    var rest = response
     while let end = rest.firstIndex(of: 0x0A) {
         let line = Array(rest[...end])
         rest = rest[(end + 1)...]
@@ -112,9 +112,9 @@ private func check(_ head: HTTPResponseHead) {
 // MARK: - Streams
 
 /// A stream that was cut never looks whole, and one that was not is passed on as it is.
-private func checkStream(_ answer: [UInt8], of body: ArraySlice<UInt8>, isDelimited: Bool, _ ending: Ending) {
-    precondition(answer.starts(with: body), "the engine's own bytes")
-    let added = answer.dropFirst(body.count)
+private func checkStream(_ response: [UInt8], of body: ArraySlice<UInt8>, isDelimited: Bool, _ ending: Ending) {
+    precondition(response.starts(with: body), "the engine's own bytes")
+    let added = response.dropFirst(body.count)
     let hasEnd = hasDone(body)
     if hasEnd { precondition(added.isEmpty, "nothing comes after the end") }
     switch ending {
@@ -128,10 +128,10 @@ private func checkStream(_ answer: [UInt8], of body: ArraySlice<UInt8>, isDelimi
     }
     guard !added.isEmpty else { return }
     // Nothing but our event, which what was left of another has not swallowed.
-    let events = EventStream.events(in: answer)
+    let events = EventStream.events(in: response)
     precondition(events.count == EventStream.events(in: body + [0x0A, 0x0A]).count + 1, "not an event of its own")
     precondition(((json(events.last ?? []) as? [String: Any])?["error"] as? [String: Any])?["code"] is String)
-    precondition(!hasDone(answer[...]), "an end after the cut")
+    precondition(!hasDone(response[...]), "an end after the cut")
 }
 
 private func holds(_ line: [UInt8], _ word: String) -> Bool {

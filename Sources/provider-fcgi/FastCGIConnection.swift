@@ -2,10 +2,11 @@ import CFastCGI
 import Glibc
 import ProviderHandlers
 
-/// One FastCGI request at a time, by libfcgi; made once for each thread and used by that thread alone.
+/// A FastCGI connection from nginx, one request at a time, by libfcgi; made once for each thread and used by that thread
+/// alone.
 ///
 /// Owns the `FCGX_Request`, which must not move since its streams keep its address, and the connection.
-@safe final class FastCGIClient: Client {
+@safe final class FastCGIConnection: ClientConnection {
     private let fcgx: UnsafeMutablePointer<FCGX_Request>
     private let isUnixSocket: Bool
     private(set) var request = Request(method: "", path: "")
@@ -35,7 +36,7 @@ import ProviderHandlers
         unsafe cfastcgi_adopt(fcgx, connection)
         // A connection that breaks off makes libfcgi close it and accept the next from -1, which fails at once.
         guard unsafe FCGX_Accept_r(fcgx) == 0 else { return false }
-        // Each connection is for one request, also when the peer would keep it: nobody would read the next from it.
+        // Each connection is for one request, also when the peer would keep it: no thread would read the next request.
         unsafe fcgx.pointee.keepConnection = 0
         descriptor = connection
         hasReadAll = false
@@ -54,19 +55,19 @@ import ProviderHandlers
         return true
     }
 
-    /// Closes the connection; ends the answer first where `finish` has not.
+    /// Closes the connection; ends the response first where `finish` has not.
     func close() {
-        // libfcgi shuts down and waits for nginx to close, which protects an answer when input is left unread. On a
+        // libfcgi shuts down and waits for nginx to close, which protects a response when input is left unread. On a
         // Unix socket with all input read a plain close loses nothing and saves three system calls.
         if hasReadAll && !isInputBroken && isUnixSocket { unsafe FCGX_Detach(fcgx) }
-        // As FCGX_Finish_r does, which takes a request whose input has been freed for one that has ended. A client that
-        // has left is none to tell.
+        // FCGX_Finish_r does the same, but takes a request whose input has been freed for an ended one. A client that
+        // has left needs no end.
         try? finish()
         unsafe FCGX_Free(fcgx, 1)
         descriptor = nil
     }
 
-    func read(into buffer: inout MutableRawSpan) throws(ClientGone) -> Int {
+    func read(into buffer: inout MutableRawSpan) throws(Interrupted) -> Int {
         guard !hasReadAll else { return 0 }
         let wanted = CInt(clamping: buffer.byteCount)
         let count = unsafe buffer.withUnsafeMutableBytes { bytes in
@@ -76,9 +77,9 @@ import ProviderHandlers
         if count < wanted {
             hasReadAll = true
             isInputBroken = unsafe FCGX_GetError(fcgx.pointee.in) != 0
-            // Its buffer, 8 KiB, would otherwise stay for as long as the answer takes.
+            // Its buffer, 8 KiB, would otherwise stay for as long as the response takes.
             unsafe FCGX_FreeStream(&fcgx.pointee.in)
-            if isInputBroken { throw ClientGone() }
+            if isInputBroken { throw .clientGone }
         }
         return Int(count)
     }
@@ -90,7 +91,7 @@ import ProviderHandlers
             guard rest > .zero else { return }
             // A read that waits for longer fails, and libfcgi then takes the input for ended.
             Self.limitReads(of: descriptor, to: rest)
-            // No more than is there already, or one byte: to fill a buffer could take many waits.
+            // Only the bytes that are there already, or one byte: to fill a buffer could take many waits.
             let held = unsafe fcgx.pointee.in.pointee.stop - fcgx.pointee.in.pointee.rdNext
             var scratch = [UInt8](repeating: 0, count: max(1, held))
             var span = scratch.mutableSpan
@@ -105,7 +106,7 @@ import ProviderHandlers
         unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
     }
 
-    func send(_ head: HTTPResponseHead) throws(ClientGone) {
+    func send(_ head: HTTPResponseHead) throws(Interrupted) {
         var text = "Status: \(head.status) \(Self.reason(head.status))\r\n"
         for header in head.headers { text += "\(header.name): \(header.value)\r\n" }
         // From here rather than by nginx's add_header, which would take away all that the operator's server adds.
@@ -115,28 +116,28 @@ import ProviderHandlers
         try unsafe send(bytes.span.bytes)
     }
 
-    func send(_ body: RawSpan) throws(ClientGone) {
+    func send(_ body: RawSpan) throws(Interrupted) {
         guard body.byteCount > 0 else { return }
         let result = unsafe body.withUnsafeBytes { bytes in
             unsafe FCGX_PutStr(
                 bytes.baseAddress?.assumingMemoryBound(to: CChar.self), CInt(clamping: bytes.count),
                 fcgx.pointee.out)
         }
-        guard result >= 0 else { throw ClientGone() }
+        guard result >= 0 else { throw .clientGone }
     }
 
-    func flush() throws(ClientGone) {
-        guard unsafe FCGX_FFlush(fcgx.pointee.out) == 0 else { throw ClientGone() }
+    func flush() throws(Interrupted) {
+        guard unsafe FCGX_FFlush(fcgx.pointee.out) == 0 else { throw .clientGone }
     }
 
-    func finish() throws(ClientGone) {
+    func finish() throws(Interrupted) {
         // The end of the request goes out with the last of its two output streams. Each is closed once, so that `close`
         // finds nothing left to send.
         unsafe FCGX_FClose(fcgx.pointee.err)
-        guard unsafe FCGX_FClose(fcgx.pointee.out) == 0 else { throw ClientGone() }
+        guard unsafe FCGX_FClose(fcgx.pointee.out) == 0 else { throw .clientGone }
     }
 
-    /// Sends a record of a FastCGI version that does not exist. nginx ends a broken-off answer as if it were whole, but
+    /// Sends a record of a FastCGI version that does not exist. nginx ends a broken-off response as if it were whole, but
     /// a malformed record makes it close its client's connection (ngx_http_fastcgi_process_record).
     func breakOff() {
         guard let descriptor, (try? flush()) != nil else { return }
@@ -147,7 +148,7 @@ import ProviderHandlers
 
 // MARK: - Parameters
 
-extension FastCGIClient {
+extension FastCGIConnection {
     /// CGI's name for a request header (RFC 3875, 4.1.18).
     static func parameterName(ofHeader header: String) -> String {
         "HTTP_" + header.uppercased().map { $0 == "-" ? "_" : $0 }
@@ -193,7 +194,7 @@ extension FastCGIClient {
         !text.isEmpty && text.utf8.allSatisfy { 0x21...0x7E ~= $0 }
     }
 
-    /// nginx sends what follows the status on to the client, which expects a phrase there (RFC 9110, 15).
+    /// nginx sends the words behind the status on to the client, which expects a phrase there (RFC 9110, 15).
     private static func reason(_ status: Int) -> String {
         switch status {
         case 200: "OK"
