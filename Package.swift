@@ -31,8 +31,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        // Without its default trait, which pulls in full Foundation (45 MB of ICU).
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         // Sandbox and tests only; never linked into a shipped binary.
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
@@ -50,7 +48,6 @@ let package = Package(
             dependencies: [
                 "CCurl", "CYAML", "CExpat", "CGlibc", "CNVML",
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: strictMemory
         ),

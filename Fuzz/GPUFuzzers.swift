@@ -18,19 +18,17 @@ func fuzzNvidiaSMI(_ bytes: [UInt8]) {
 
 /// Each line is a word of the child's; the next child follows on a word that is the last of one.
 func fuzzNVML(_ bytes: [UInt8]) {
-    let words = Locked<[NVMLMessage]>([])
     check(in: .nvml) { state in
-        var child = ChildRun { word in words.withLock { $0.append(word) } }
+        var child = NVMLChild()
         for line in bytes.split(separator: 0x0A) {
             let written = NVMLMessage(line: line)
             precondition(NVMLMessage(line: written.line.dropLast()) == written)
-            child.take(line)
-            guard let word = words.withLock({ $0.popLast() }) else { preconditionFailure("no word") }
+            guard let word = child.take(line) else { preconditionFailure("no word") }
             switch word {
             case .sample(let sample): check(sample)
             case .alive: break
             case .load: preconditionFailure("a word without its sample")
-            case .missing, .failure: child = ChildRun { word in words.withLock { $0.append(word) } }
+            case .missing, .failure: child = NVMLChild()
             }
             for announcement in state.take(word, at: .now) { check(logged: announcement.text) }
         }
@@ -66,7 +64,7 @@ final class AMDGPUFuzzer: Sendable {
     func run(_ bytes: [UInt8]) {
         let contents = bytes.split(separator: 0xFF, omittingEmptySubsequences: false)
         for (index, file) in files.enumerated() { file.write(index < contents.count ? contents[index] : []) }
-        guard let sample = reader.sample() else { preconditionFailure("no GPU") }
+        guard let sample = reader.read() else { preconditionFailure("no GPU") }
         precondition(sample.gpus.count == 1)
         check(sample)
         let texts = [sample.gpus[0].productName, sample.gpus[0].uuid].compactMap(\.self)

@@ -83,7 +83,7 @@ struct Listener: Sendable {
 
     /// Waits for the next connection; nil with `errno` set when there is none.
     func accept() -> CInt? {
-        // Not close-on-exec: swift-subprocess closes whatever a child is not meant to have.
+        // Not close-on-exec: `ChildProcess` closes every descriptor that a child is not meant to have.
         let connection = Glibc.accept(descriptor, nil, nil)
         return connection >= 0 ? connection : nil
     }
@@ -119,5 +119,39 @@ struct Listener: Sendable {
         var value: CInt = 0
         var size = socklen_t(MemoryLayout<CInt>.size)
         return unsafe getsockopt(descriptor, SOL_SOCKET, name, &value, &size) == 0 ? value : nil
+    }
+}
+
+/// Makes the TCP socket for set-ups without a Unix socket.
+private enum TCPSocket {
+    static func listen(on host: String, port: Int, backlog: CInt) throws(ListenError) -> CInt {
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
+        unsafe hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
+        var found: UnsafeMutablePointer<addrinfo>?
+        let result = unsafe getaddrinfo(host, String(port), &hints, &found)
+        guard result == 0, let address = unsafe found else {
+            let cause = unsafe String(cString: gai_strerror(result))
+            throw ListenError(description: "server.host: cannot resolve \(host): \(cause)")
+        }
+        defer { unsafe freeaddrinfo(address) }
+        let descriptor = unsafe socket(
+            address.pointee.ai_family, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw failure(host, port) }
+        var on: CInt = 1
+        unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
+        guard unsafe bind(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0,
+            Glibc.listen(descriptor, backlog) == 0
+        else {
+            let error = failure(host, port)
+            close(descriptor)
+            throw error
+        }
+        return descriptor
+    }
+
+    private static func failure(_ host: String, _ port: Int) -> ListenError {
+        ListenError(
+            description: "server.host, server.port: cannot listen on \(host):\(port): \(systemError(errno))")
     }
 }

@@ -7,8 +7,8 @@ enum ProcessResources {
     private static let descriptorsOfAThread = 4
     /// The same with all that it can leave behind: transfers to the engine and to central, both kept for the next request.
     private static let descriptorsWithKept = 7
-    /// All that is ever kept, as `HTTPClient` keeps 128 transfers to either; and 256 for everything else: nvidia-smi's pipes,
-    /// the configuration, `DescriptorReserve`.
+    /// All that is ever kept, as `HTTPClient` keeps 128 transfers to either; and 256 for everything else, such as nvidia-smi's
+    /// pipes and the configuration.
     private static let reserve = 2 * 128 * 3 + 256
 
     /// The number of threads for which there are descriptors.
@@ -18,6 +18,19 @@ enum ProcessResources {
         let all = Int(clamping: limit.rlim_cur)
         // Few threads leave less behind than the most that is kept.
         return max(2, (all - reserve) / descriptorsOfAThread, (all - all / 4) / descriptorsWithKept)
+    }
+
+    /// Whether at least this number of descriptors can be opened, as far as the process's limit goes.
+    static func hasFreeDescriptors(_ wanted: Int) -> Bool {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return false }
+        var (free, next) = (0, CInt(0))
+        // Counted rather than tried: trying would take the last descriptor for a moment.
+        while free < wanted && next < CInt(clamping: limit.rlim_cur) {
+            if fcntl(next, F_GETFD) < 0 { free += 1 }
+            next += 1
+        }
+        return free == wanted
     }
 
     /// Has large blocks given back to the system as soon as they are freed.

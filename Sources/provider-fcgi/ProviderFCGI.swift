@@ -40,7 +40,8 @@ struct ProviderFCGI: ParsableCommand {
         Program.forbidCrashReports()
         // Before anything else: this process has neither configuration nor signals of its own.
         if let nvmlProbe { throw ExitCode(NVMLProbe.run(interval: nvmlProbe)) }
-        if !checkConfig { Signals.holdReload() }
+        // A SIGHUP that comes while the worker starts would otherwise end it.
+        if !checkConfig { Signals.hold([.reload]) }
         let source = WorkerConfigurationSource(
             ConfigurationSource(path: config, environment: Program.environment), nginxUpstream: nginxUpstream)
         let loaded: LoadedConfiguration
@@ -54,8 +55,12 @@ struct ProviderFCGI: ParsableCommand {
             print("\(loaded.source): OK")
             return
         }
-        // Before any other thread exists: they inherit what is blocked.
-        Signals.prepare()
+        // Before any other thread exists: threads inherit the mask.
+        Signals.hold([.stop, .reload])
+        WorkerThreads.prepare()
+        // A connection that nginx has closed shows as EPIPE. Set before FCGX_Init, which otherwise installs a handler that stops
+        // all of libfcgi's input and output.
+        signal(SIGPIPE, SIG_IGN)
         ProcessResources.raiseDescriptorLimit()
         ProcessResources.returnLargeBlocks()
         let status: CInt

@@ -3,36 +3,86 @@ import Glibc
 import Logging
 import ProviderHandlers
 
-/// The threads that accept and answer, each one request at a time.
+/// The threads that accept connections and serve requests, each thread one request at a time.
 ///
 /// libfcgi blocks, so a request has a thread to itself. Threads are added when all are busy, up to a limit above
-/// `max_in_flight`, so that /health, /busy and refusals always find one; those a burst has left over end.
+/// `max_in_flight`, so that /health, /busy and refusals always find a thread. Surplus threads end after a burst.
 final class WorkerThreads: Sendable {
-    /// Beyond `server.max_in_flight`.
-    static let reserve = 16
+    /// Threads beyond `server.max_in_flight`.
+    private static let reserve = 16
     /// Threads kept for the next burst, of those that have had nothing to do for a while.
     private static let maxIdle = 32
-    /// Frames are shallow; what is not touched costs no memory.
-    private static let stackSize = 512 * 1024
+    /// Descriptors that must be free until a shortage of descriptors is over.
+    private static let enoughDescriptors = 32
+    /// EX_OSERR of sysexits(3).
+    private static let socketBroken: CInt = 71
+    /// Wakes a thread out of accept. Its handler does nothing: interrupting the call is all it is for.
+    private static let wake = SIGUSR1
 
-    let state: Locked<ThreadState>
-    let listener: Listener
-    let logger: Logger
+    /// What a request gets that is accepted now, for as long as it runs.
+    private struct Service {
+        let pipeline: Pipeline
+        let hmacParameter: String
+        let maxThreads: Int
+
+        init(_ pipeline: Pipeline, _ configuration: Configuration) {
+            self.pipeline = pipeline
+            hmacParameter = FastCGIConnection.parameterName(ofHeader: configuration.provider.hmacHeader)
+            maxThreads = configuration.server.maxInFlight + WorkerThreads.reserve
+        }
+    }
+
+    private struct State {
+        var service: Service
+        var threads: Set<pthread_t> = []
+        var idle = 0
+        /// Low-water mark of idle threads since the last look. Threads beyond it end late, because starting a thread costs
+        /// more than a request does.
+        var leastIdle = 0
+        /// Number of threads waiting in accept that are to end.
+        var surplus = 0
+        var accepted: UInt64 = 0
+        /// The same at the last look.
+        var acceptedBefore: UInt64 = 0
+        var isStopping = false
+        /// Whether there are too few descriptors, or too little memory, to accept connections.
+        var isShort = false
+        /// Number of idle threads that wait for the end of a shortage.
+        var heldBack = 0
+
+        /// Whether the next connection needs another thread.
+        var needsThread: Bool {
+            idle == 0 && !isStopping && threads.count < min(service.maxThreads, ProcessResources.maxThreads)
+        }
+    }
+
+    private let state: Locked<State>
+    private let listener: Listener
+    private let logger: Logger
 
     init(_ listener: Listener, _ pipeline: Pipeline, configuration: Configuration, logger: Logger) {
         self.listener = listener
-        state = Locked(ThreadState(service: Service(pipeline, configuration)))
+        state = Locked(State(service: Service(pipeline, configuration)))
         self.logger = logger
     }
 
-    /// Serves what is accepted from now on in another way; requests that run go on as they began.
+    /// Prepares the signal that wakes threads. Must be called before another thread exists: threads inherit the mask.
+    static func prepare() {
+        // Not by signal(3), which asks for interrupted calls to be restarted: accept has to return.
+        var action = sigaction()
+        unsafe action.__sigaction_handler.sa_handler = { _ in }
+        unsafe sigaction(wake, &action, nil)
+        allowWake(false)
+    }
+
+    /// Serves connections from now on in another way; requests that run go on as they began.
     func change(to pipeline: Pipeline, configuration: Configuration) {
         state.withLock { $0.service = Service(pipeline, configuration) }
     }
 
     /// Starts the first thread; it starts the others.
     ///
-    /// - Throws: when not even one can be started.
+    /// - Throws: when no thread can be started.
     func start() throws(ListenError) {
         let (wanted, possible) = (state.withLock { $0.service.maxThreads }, ProcessResources.maxThreads)
         if possible < wanted {
@@ -40,41 +90,44 @@ final class WorkerThreads: Sendable {
                 "the limit of descriptors (RLIMIT_NOFILE) is enough for \(possible) threads of \(wanted); more requests wait"
             )
         }
-        DescriptorReserve.fill(besides: 0)
-        guard spawn() else { throw ListenError(description: "cannot start a thread: \(systemError(errno))") }
+        do throws(Threads.Shortage) {
+            try spawn()
+        } catch {
+            throw ListenError(description: "cannot start a thread: \(systemError(error.code))")
+        }
     }
 
-    /// Starts an accepting thread if an earlier attempt failed, ends surplus idle threads, and holds the reserve of
-    /// descriptors again. To be called from time to time.
+    /// Starts an accepting thread if an earlier attempt failed, ends surplus idle threads, and notes the end of a shortage. To
+    /// be called from time to time.
     ///
     /// - Returns: whether nothing has been accepted since the last call and nothing is left to adjust.
     func adjust() -> Bool {
-        if DescriptorReserve.isSpent { DescriptorReserve.fill(besides: state.withLock { $0.threads.count }) }
-        let (needsThread, isCalm) = state.withLock { state in
+        let (needsThread, isCalm, isShort) = state.withLock { state in
             state.surplus = max(0, state.leastIdle - Self.maxIdle)
             state.leastIdle = state.idle
             if state.surplus > 0 { wakeAll(state) }
             let isCalm = state.accepted == state.acceptedBefore && state.idle > 0 && state.idle <= Self.maxIdle
             state.acceptedBefore = state.accepted
-            return (state.needsThread, isCalm && !DescriptorReserve.isSpent)
+            return (state.needsThread, isCalm, state.isShort)
         }
-        if needsThread { _ = spawn() }
-        return isCalm
+        if needsThread { try? spawn() }
+        if isShort { endShortage() }
+        return isCalm && !isShort
     }
 
-    /// What there is to see of the accepting.
+    /// What can be seen of the accepting.
     var accepting: Liveness.Accepting {
         let isWaiting = listener.hasWaiting
         return state.withLock { state in
             Liveness.Accepting(
                 isWaiting: isWaiting,
                 isExcused: state.idle == 0 && !state.needsThread || state.isStopping
-                    || DescriptorReserve.isSpent && state.idle < state.threads.count,
+                    || state.isShort && state.idle < state.threads.count,
                 accepted: state.accepted)
         }
     }
 
-    /// Lets no new request in; those that run go on.
+    /// Lets no new request in; requests that run go on.
     func stop() {
         state.withLock { $0.isStopping = true }
         listener.close()
@@ -91,15 +144,15 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    /// To be called under the lock, where a listed thread has not ended: it leaves the list under the same lock. One that
-    /// does not wait in accept is woken there as soon as it does.
-    private func wakeAll(_ state: borrowing ThreadState) {
-        for thread in state.threads { pthread_kill(thread, Signals.wake) }
+    /// To be called under the lock, where a listed thread has not ended: it leaves the list under the same lock. A thread
+    /// that does not wait in accept is woken as soon as it does.
+    private func wakeAll(_ state: borrowing State) {
+        for thread in state.threads { pthread_kill(thread, Self.wake) }
     }
 
     // MARK: One thread
 
-    fileprivate func run() {
+    private func run() {
         let client = FastCGIConnection(isUnixSocket: listener.isUnixSocket)
         while let (connection, service) = nextConnection() {
             guard client.open(connection, hmacParameter: service.hmacParameter) else { continue }
@@ -109,34 +162,121 @@ final class WorkerThreads: Sendable {
         state.withLock { _ = $0.threads.remove(pthread_self()) }
     }
 
-    /// - Returns: false when one that is needed cannot be started.
-    func spawn() -> Bool {
-        var attributes = pthread_attr_t()
-        unsafe pthread_attr_init(&attributes)
-        defer { unsafe pthread_attr_destroy(&attributes) }
-        unsafe pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
-        unsafe pthread_attr_setstacksize(&attributes, Self.stackSize)
-        let context = unsafe Unmanaged.passRetained(self)
+    /// Starts a thread if one is needed.
+    private func spawn() throws(Threads.Shortage) {
         // Under the lock, so that the thread is listed before it can take itself off the list.
-        let code = state.withLock { state in
-            // Others may have started the last one meanwhile.
-            guard state.needsThread else { return ECANCELED }
-            var thread = pthread_t()
-            let code = unsafe pthread_create(&thread, &attributes, workerThread, context.toOpaque())
-            if code == 0 { state.threads.insert(thread) }
-            return code
+        try state.withLock { state throws(Threads.Shortage) in
+            guard state.needsThread else { return }
+            state.threads.insert(try Threads.start { [self] in run() })
         }
-        if code != 0 {
-            unsafe context.release()
-            errno = code
-        }
-        return code == 0 || code == ECANCELED
     }
-}
 
-/// A free function: a closure formed in main-actor code would trap on a thread of its own.
-private func workerThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let context = unsafe context else { return nil }
-    unsafe Unmanaged<WorkerThreads>.fromOpaque(context).takeRetainedValue().run()
-    return nil
+    /// The next connection and its service; nil when this thread is to end.
+    private func nextConnection() -> (connection: CInt, service: Service)? {
+        state.withLock { $0.idle += 1 }
+        let connection = accept()
+        let (service, needsThread) = state.withLock { state in
+            state.idle -= 1
+            state.leastIdle = min(state.leastIdle, state.idle)
+            if connection != nil { state.accepted += 1 }
+            return (state.service, connection != nil && state.needsThread)
+        }
+        if needsThread {
+            do throws(Threads.Shortage) {
+                try spawn()
+            } catch {
+                logger.warning("no further thread can be started: \(systemError(error.code))")
+            }
+        }
+        return connection.map { ($0, service) }
+    }
+
+    private var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    /// Whether this thread, which waits in accept, is to end.
+    private func isSurplus() -> Bool {
+        state.withLock { state in
+            guard state.surplus > 0 else { return false }
+            state.surplus -= 1
+            return true
+        }
+    }
+
+    private func accept() -> CInt? {
+        // Threads are woken here alone: elsewhere the signal would interrupt libfcgi's reads, which take that for an error.
+        Self.allowWake(true)
+        defer { Self.allowWake(false) }
+        while true {
+            if listener.isInherited && isStopping { return nil }
+            if isHeldBack() { continue }
+            if let connection = listener.accept() { return connection }
+            let code = errno
+            switch code {
+            // All but EINTR are errors of the connection, not of the socket (accept(2)).
+            case EINTR where isSurplus():
+                return nil
+            case EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH:
+                continue
+            // Everything that waited has been accepted.
+            case EAGAIN where isStopping, EINVAL where isStopping:
+                listener.refuse()
+                return nil
+            // Another process may share an inherited socket and have made it non-blocking.
+            case EAGAIN:
+                listener.waitForConnection()
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                noteShortage(systemError(code))
+                Self.waitForRoom()
+            default:
+                // The socket itself is broken: a worker that cannot accept must not look alive.
+                logger.critical("cannot accept: \(systemError(code))")
+                exit(Self.socketBroken)
+            }
+        }
+    }
+
+    private static func allowWake(_ isAllowed: Bool) {
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe sigaddset(&signals, wake)
+        unsafe pthread_sigmask(isAllowed ? SIG_UNBLOCK : SIG_BLOCK, &signals, nil)
+    }
+
+    // MARK: Too few descriptors
+
+    /// While descriptors are short one thread at a time goes on. A thread that waits in accept has taken a descriptor already
+    /// (accept(2)), which a running request may need.
+    private func isHeldBack() -> Bool {
+        let mustWait = state.withLock { state in
+            let mustWait = state.isShort && !state.isStopping && state.threads.count - state.heldBack > 1
+            if mustWait { state.heldBack += 1 }
+            return mustWait
+        }
+        guard mustWait else { return false }
+        Self.waitForRoom()
+        state.withLock { $0.heldBack -= 1 }
+        return true
+    }
+
+    /// A shortage is logged when it begins and when it is over: every thread meets it, again and again.
+    private func noteShortage(_ cause: String) {
+        let isNews = state.withLock { state in
+            defer { state.isShort = true }
+            return !state.isShort
+        }
+        if isNews { logger.warning("cannot accept: \(cause)") }
+    }
+
+    private func endShortage() {
+        // The number of a descriptor that a thread in accept has taken looks free.
+        let threads = state.withLock { $0.threads.count }
+        guard ProcessResources.hasFreeDescriptors(Self.enoughDescriptors + threads) else { return }
+        state.withLock { $0.isShort = false }
+        logger.notice("accepting connections again")
+    }
+
+    /// A shortage passes when requests in flight end; asking again at once would only spin.
+    private static func waitForRoom() {
+        usleep(100_000)
+    }
 }

@@ -60,7 +60,7 @@ struct ProviderReporter: ParsableCommand {
         }
         if let missingKey = loaded.missingKey { throw failure("\(loaded.source): provider.api_key: \(missingKey)") }
         guard let every else { throw ExitCode(reporter.run().rawValue) }
-        StopSignals.end(reporter)
+        try endWhenSignalled(reporter)
         let clock = ContinuousClock()
         var next = clock.now
         while true {
@@ -68,6 +68,21 @@ struct ProviderReporter: ParsableCommand {
             // A run that takes longer than the interval skips reports; the later ones keep their times.
             repeat { next += .seconds(every) } while next < clock.now
             poll(nil, 0, (next - clock.now).pollMilliseconds)
+        }
+    }
+
+    /// From now on SIGTERM and SIGINT end the process, with status 0, and what the reporter has started with it.
+    private func endWhenSignalled(_ reporter: Reporter) throws {
+        // Before any other thread exists: threads inherit the mask.
+        Signals.hold([.stop])
+        do throws(Threads.Shortage) {
+            try Threads.start {
+                _ = Signals.wait(for: [.stop])
+                reporter.stop()
+                _exit(0)
+            }
+        } catch {
+            throw failure("cannot start a thread: \(systemError(error.code))")
         }
     }
 

@@ -10,9 +10,6 @@ struct SourceOrderTests {
         "Base", "Log", "Process", "HTTP", "Configuration", "GPU", "Request", "Engine", "Central", "Health",
     ]
 
-    /// Arrows that point the wrong way so far.
-    private static let tolerated: Set = ["Log: Program", "GPU: Admission"]
-
     @Test("every folder is in the order")
     func complete() throws {
         let root = Repository.root + "/Sources/ProviderHandlers"
@@ -28,8 +25,7 @@ struct SourceOrderTests {
         for (index, folder) in sources.enumerated() {
             for file in folder.files {
                 for (name, line) in file.words where !folder.ownNames.contains(name) {
-                    guard let place = places[name], place > index, !Self.tolerated.contains("\(folder.name): \(name)")
-                    else { continue }
+                    guard let place = places[name], place > index else { continue }
                     Issue.record(
                         "\(folder.name)/\(file.path):\(line): uses \(name) of \(sources[place].name)/, a later folder")
                 }

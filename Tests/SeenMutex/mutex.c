@@ -3,7 +3,7 @@
 // `Synchronization.Mutex` is a futex on Linux. Where nobody else wants it, it is taken and given back by an atomic operation that is
 // inlined into code of ours, and seen. Where somebody does, the kernel hands it over (FUTEX_LOCK_PI, FUTEX_UNLOCK_PI) within
 // libswiftSynchronization.so, which is not instrumented: what one thread did under the lock and another does under it next then
-// look like a race. swift-subprocess has such locks, and so have the tests.
+// look like a race. The tests have such locks.
 //
 // These two, linked into each program, come before the library's, call them, and say what they did. Both are given the
 // mutex, whose address is also that of the word which the atomic operations are done on. Should another version of Swift

@@ -1,34 +1,47 @@
-/// A pause of one task that another thread can cut short.
+import Dispatch
+
+/// The pauses of one thread, which other threads can cut short or end for good.
 final class Pause: Sendable {
     private struct State {
-        var sleep: Task<Void, Never>?
         var isCut = false
+        var isEnded = false
     }
 
     private let state = Locked(State())
+    private let changed = DispatchSemaphore(value: 0)
 
-    /// Pauses for `longest`, or for `shortest` when it is cut before or meanwhile; ends early when the task is cancelled.
-    func wait(_ shortest: Duration, longest: Duration) async {
-        guard (try? await Task.sleep(for: shortest)) != nil else { return }
-        let sleep: Task<Void, Never>? = state.withLock { state in
-            defer { state.isCut = false }
-            guard !state.isCut && longest > shortest else { return nil }
-            state.sleep = Task { try? await Task.sleep(for: longest - shortest) }
-            return state.sleep
+    /// Whether `end` has been called.
+    var isEnded: Bool { state.withLock { $0.isEnded } }
+
+    /// Pauses for `longest`, or for `shortest` when `cut` is called before or meanwhile.
+    ///
+    /// - Returns: false, without a pause, once `end` has been called.
+    func wait(_ shortest: Duration, longest: Duration) -> Bool {
+        let start = ContinuousClock.now
+        while true {
+            let (rest, isEnded): (Duration, Bool) = state.withLock { state in
+                let rest = start + (state.isCut ? shortest : longest) - .now
+                if rest <= .zero { state.isCut = false }
+                return (rest, state.isEnded)
+            }
+            guard !isEnded else { return false }
+            guard rest > .zero else { return true }
+            _ = changed.wait(timeout: .now() + .milliseconds(Int(rest.pollMilliseconds)))
         }
-        guard let sleep else { return }
-        await withTaskCancellationHandler {
-            await sleep.value
-        } onCancel: {
-            sleep.cancel()
-        }
-        state.withLock { $0 = State() }
     }
 
+    /// Cuts the pause short that runs, else the next.
     func cut() {
-        state.withLock { state in
-            state.isCut = true
-            state.sleep?.cancel()
-        }
+        change { $0.isCut = true }
+    }
+
+    /// Ends this pause and every later one.
+    func end() {
+        change { $0.isEnded = true }
+    }
+
+    private func change(_ body: (inout State) -> Void) {
+        state.withLock { body(&$0) }
+        changed.signal()
     }
 }

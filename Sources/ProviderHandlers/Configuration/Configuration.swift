@@ -115,7 +115,7 @@ public struct Configuration: Sendable, Equatable {
         public var sampleInterval = Duration.seconds(1)
         /// Once the newest sample is older, the GPU state is unknown.
         public var maxSampleAge = Duration.seconds(10)
-        /// Limit of completions that one sample admits; 0 means no limit.
+        /// Limit of completions that one sample admits; 0 means no limit. See `GPULook`.
         public var admitPerSample = 0
 
         /// Longest pause after a slow run of nvidia-smi, unless `sampleInterval` is longer.

@@ -27,3 +27,37 @@ public enum BusyRule {
         }
     }
 }
+
+/// What the GPUs' load means for the next completion.
+public enum BusyVerdict: Sendable, Equatable {
+    case idle
+    case busy
+    /// No GPU tells its utilization: only our own requests in flight can tell.
+    case unreadable
+    /// As good as busy, for the reason given.
+    case unknown(String)
+
+    /// Whether it keeps the next completion out: the one place that turns the verdict and the completions in flight into busy.
+    func isBusy(inFlight: Int) -> Bool {
+        switch self {
+        case .idle: false
+        case .busy, .unknown: true
+        // What is known of the GPUs' load is what the completions in flight put on it.
+        case .unreadable: inFlight > 0
+        }
+    }
+}
+
+/// One look at the GPUs, as far as it matters for how many completions it lets in.
+public struct GPULook: Sendable, Equatable {
+    /// Counts the looks.
+    let number: UInt64
+    /// Completions admitted until then can be seen in the sample. nil for a source whose samples are far apart: there
+    /// the next sample is taken to show all that came before it.
+    let shows: ContinuousClock.Instant?
+
+    init(number: UInt64, shows: ContinuousClock.Instant? = nil) {
+        self.number = number
+        self.shows = shows
+    }
+}

@@ -67,3 +67,58 @@ public enum GPUStatus: Sendable, Equatable {
     /// taken, narrowed too.
     case unknown(reason: String, last: GPUSample?)
 }
+
+extension GPUSample {
+    /// The sample with only the GPUs that `devices` names, in nvidia-smi's order, and the names that match none.
+    ///
+    /// This is the one place where GPUs are selected: the rule and the report only ever see the result. The UUID of a MIG
+    /// device selects its GPU, with those of its MIG devices that are named.
+    ///
+    /// - Parameter devices: positions in nvidia-smi's order, from 0, or UUIDs; empty selects all.
+    func selecting(_ devices: [String]) -> (sample: GPUSample, absent: [String]) {
+        guard !devices.isEmpty else { return (self, []) }
+        var sample = self
+        sample.gpus = gpus.compactMap { gpu in
+            if devices.contains(where: gpu.isNamed) { return gpu }
+            var gpu = gpu
+            gpu.migDevices.removeAll { device in !devices.contains { $0 == device.uuid } }
+            return gpu.migDevices.isEmpty ? nil : gpu
+        }
+        let absent = devices.filter { device in
+            !gpus.contains { $0.isNamed(device) || $0.migDevices.contains { $0.uuid == device } }
+        }
+        return (sample, absent)
+    }
+}
+
+extension GPU {
+    /// A UUID starts with "GPU-", so it is never a number.
+    fileprivate func isNamed(_ device: String) -> Bool {
+        Int(device) == index || uuid == device
+    }
+}
+
+extension GPUSample {
+    /// The sample for the log, without the numbers that change from one sample to the next.
+    ///
+    /// - Parameter all: the sample that this one is a selection of.
+    func summary(of all: GPUSample) -> String {
+        var text = "found \(gpus.count) GPU\(gpus.count == 1 ? "" : "s")"
+        if gpus.count != all.gpus.count { text += " of \(all.gpus.count)" }
+        // Either was seen with a GPU that had fallen off the bus.
+        if let attachedGPUs, attachedGPUs != all.gpus.count { text += " (nvidia-smi counts \(attachedGPUs))" }
+        if let driverVersion { text += ", driver \(driverVersion)" }
+        if let cudaVersion { text += ", CUDA \(cudaVersion)" }
+        return text + ": " + gpus.map(\.summary).joined(separator: "; ")
+    }
+}
+
+extension GPU {
+    fileprivate var summary: String {
+        var parts = [productName ?? "unnamed"]
+        if let uuid { parts.append(uuid) }
+        if let memoryTotal { parts.append("\(memoryTotal) MiB") }
+        if isMIG { parts.append("MIG") }
+        return parts.joined(separator: " ")
+    }
+}

@@ -3,12 +3,13 @@ public import Logging
 
 /// Samples the GPUs in the background, so that a request only ever reads memory.
 ///
-/// Either by NVML, from a child process that speaks by itself, or by running nvidia-smi, one run at a time; while NVML
-/// works, nvidia-smi runs only for the details. All on Swift's pool, which it never blocks. It has to be stopped: until
-/// then the sampling keeps the sampler alive, though never the process.
+/// NVML is read by a child process that sends messages; nvidia-smi is run again and again, and only for the details while NVML
+/// works. Each has a thread. `stop` must be called: until then the threads keep the sampler alive, though never the process.
 public final class GPUSampler: Sendable {
     /// What a run may take over its limit before it counts as hanging: starting and reaping a child takes time too.
     private static let grace = Duration.milliseconds(500)
+    /// How often a thread that waits for the first sample looks whether the run hangs.
+    private static let hangInterval = Duration.milliseconds(100)
     /// Between two runs of nvidia-smi for the details alone, unless somebody wants to see them.
     private static let detailInterval = Duration.seconds(30)
 
@@ -22,7 +23,7 @@ public final class GPUSampler: Sendable {
     private let logger: Logger
     private let hangLimit: Duration
     private let state: Locked<SamplerState>
-    private let tasks = Locked<[Task<Void, Never>]>([])
+    private let hasStarted = Locked(false)
     private let firstOutcome = DispatchSemaphore(value: 0)
     private let pause = Pause()
 
@@ -53,11 +54,17 @@ public final class GPUSampler: Sendable {
 
     /// Begins to sample; once per sampler.
     public func start() {
-        tasks.withLock { tasks in
-            guard tasks.isEmpty else { return }
-            tasks.append(Task { await sampleUntilCancelled() })
-            guard let nvml else { return }
-            tasks.append(Task { await nvml.run { [self] word in take(word) } })
+        let isFirst = hasStarted.withLock { hasStarted in
+            defer { hasStarted = true }
+            return !hasStarted
+        }
+        guard isFirst else { return }
+        do throws(Threads.Shortage) {
+            try Threads.start { [self] in sampleUntilStopped() }
+            try nvml?.start { [self] message in take(message) }
+        } catch {
+            logger.critical(
+                "the GPU state stays unknown: no thread can be started: \(systemError(error.code)); restart")
         }
     }
 
@@ -66,18 +73,21 @@ public final class GPUSampler: Sendable {
     /// - Parameter limit: how long to block until an nvidia-smi that is just being started can be killed; for a process
     ///   that exits next, which would leave it behind. NVML's process ends by itself.
     public func stop(waitingForStart limit: Duration = .zero) {
-        tasks.withLock { tasks in
-            for task in tasks { task.cancel() }
-        }
-        // The tasks would end the child, but the process may exit before they do.
+        pause.end()
         nvml?.stop()
         reader.stop(waitingForStart: limit)
     }
 
-    /// Blocks the calling thread until something has come of the first run, or `timeout` is over.
+    /// Blocks the calling thread until the first run has a result, or hangs, or `timeout` is over.
     public func waitForFirstSample(timeout: Duration) {
-        guard firstOutcome.wait(timeout: .now() + .milliseconds(timeout.milliseconds)) == .success else { return }
-        // For the next one who waits.
+        let deadline = ContinuousClock.now + timeout
+        while true {
+            let rest = min(deadline - .now, Self.hangInterval)
+            guard rest > .zero else { return }
+            if firstOutcome.wait(timeout: .now() + .milliseconds(Int(rest.pollMilliseconds))) == .success { break }
+            _ = status
+        }
+        // For the next caller that waits.
         firstOutcome.signal()
     }
 
@@ -85,13 +95,12 @@ public final class GPUSampler: Sendable {
     ///
     /// Computed when it is read: a newest sample that has grown too old is unknown, also when nothing runs any more.
     public var status: GPUStatus {
-        state.withLock { $0.status(at: .now) }
+        read { $0.status(at: $1) }
     }
 
     /// The verdict now, and the sample that it is on.
-    public var reading: Admission.Reading {
-        let now = ContinuousClock.now
-        let (status, sample) = state.withLock { ($0.status(at: now), $0.sample(at: now)) }
+    public var reading: (verdict: BusyVerdict, sample: GPULook?) {
+        let (status, sample) = read { ($0.status(at: $1), $0.sample(at: $1)) }
         let isKnown = if case .known = status { true } else { false }
         return (BusyRule.verdict(status, rule.withLock { $0 }), isKnown ? sample : nil)
     }
@@ -104,9 +113,18 @@ public final class GPUSampler: Sendable {
     /// How far the runs of nvidia-smi have come, for the watchdog.
     public var progress: Liveness.Sampling {
         let maxPause = max(configuration.sampleInterval, Self.detailInterval)
-        return state.withLock { state in
+        return read { state, _ in
             Liveness.Sampling(steps: state.steps, due: state.nextStep(hangLimit: hangLimit, maxPause: maxPause))
         }
+    }
+
+    /// Reads the state at this moment, after noting a run that hangs: no timer notes it, since it matters only to a reader.
+    private func read<Value: Sendable>(_ value: (SamplerState, ContinuousClock.Instant) -> Value) -> Value {
+        let now = ContinuousClock.now
+        let (result, isOverdue) = state.withLock { (value($0, now), $0.isOverdue(at: now, limit: hangLimit)) }
+        guard isOverdue else { return result }
+        note { [$0.hang(at: now, limit: hangLimit)].compactMap(\.self) }
+        return state.withLock { value($0, now) }
     }
 
     /// Asks for details of this moment, which will be there soon; waits for nothing.
@@ -120,60 +138,53 @@ public final class GPUSampler: Sendable {
         max(interval, min(time * 9, Configuration.GPU.longestPause))
     }
 
-    private func sampleUntilCancelled() async {
-        while !Task.isCancelled {
+    private func sampleUntilStopped() {
+        var isGoingOn = true
+        while isGoingOn {
             let started = ContinuousClock.now
-            let run = state.withLock { $0.begin(at: started) }
-            let watchdog = Task { await watch(run) }
+            state.withLock { $0.begin(at: started) }
             let result: Result<GPUSample, NvidiaSMIError>
             do throws(NvidiaSMIError) {
-                result = .success(try await read())
+                result = .success(try readGPUs())
             } catch {
                 result = .failure(error)
             }
-            watchdog.cancel()
-            // What comes of a run that stop() has ended says nothing about the GPUs.
-            guard !Task.isCancelled else { return }
+            // The result of a run that `stop` has ended says nothing about the GPUs.
+            guard !pause.isEnded else { return }
             note { [$0.end(result, at: .now)].compactMap(\.self) }
             let shortest = Self.pause(
                 afterRunOf: ContinuousClock.now - started, interval: configuration.sampleInterval)
             let isForDetails = state.withLock { $0.needsOnlyDetails(at: .now) }
-            await pause.wait(shortest, longest: isForDetails ? max(shortest, Self.detailInterval) : shortest)
+            isGoingOn = pause.wait(shortest, longest: isForDetails ? max(shortest, Self.detailInterval) : shortest)
         }
     }
 
-    /// The NVIDIA GPUs; those of AMD only where nothing speaks for any of NVIDIA's, since beside one they mostly are a part
-    /// of the processor that draws the screen.
-    private func read() async throws(NvidiaSMIError) -> GPUSample {
+    /// The NVIDIA GPUs; those of AMD only where nothing speaks for a GPU of NVIDIA's, since beside such a GPU they mostly are
+    /// a part of the processor that draws the screen.
+    private func readGPUs() throws(NvidiaSMIError) -> GPUSample {
         let setting = GPUSign(configuration)
         if configuration.source == .amdgpu {
-            if let sample = await amd?.read() { return sample }
+            if let sample = amd?.read() { return sample }
             throw .missing(program: "amdgpu", reason: "no card in \(AMDGPU.directory) has this driver", sign: setting)
         }
         do throws(NvidiaSMIError) {
-            return try await reader.read()
+            return try reader.read()
         } catch {
             guard case .missing(let program, let reason, _) = error else { throw error }
             var sign = setting
             if setting?.isOfNVIDIA != true {
-                let found = await driver.sign()
-                if found == nil, let sample = await amd?.read() { return sample }
+                let found = driver.sign()
+                if found == nil, let sample = amd?.read() { return sample }
                 sign = found ?? setting
             }
             throw .missing(program: program, reason: reason, sign: sign)
         }
     }
 
-    private func take(_ word: NVMLMessage) {
-        note { $0.take(word, at: .now) }
+    private func take(_ message: NVMLMessage) {
+        note { $0.take(message, at: .now) }
         // nvidia-smi takes over at once.
         if !state.withLock({ $0.needsOnlyDetails(at: .now) }) { pause.cut() }
-    }
-
-    /// Speaks up when a run is not over in time, which only one whose child cannot be killed is not.
-    private func watch(_ run: Int) async {
-        guard (try? await Task.sleep(for: hangLimit)) != nil else { return }
-        note { [$0.hang(run: run, at: .now)].compactMap(\.self) }
     }
 
     private func note(_ change: (inout SamplerState) -> [SamplerState.Announcement]) {

@@ -51,9 +51,7 @@ struct SamplerState {
     }
 
     /// Notes that a run of nvidia-smi begins.
-    ///
-    /// - Returns: its number, for `hang`.
-    mutating func begin(at now: ContinuousClock.Instant) -> Int {
+    mutating func begin(at now: ContinuousClock.Instant) {
         nvidiaSMI.begin(at: now)
     }
 
@@ -73,9 +71,14 @@ struct SamplerState {
         return announce(at: now)
     }
 
-    /// Notes that a run hangs; nothing when it is over by now.
-    mutating func hang(run: Int, at now: ContinuousClock.Instant) -> Announcement? {
-        nvidiaSMI.hang(run: run, at: now) ? announce(at: now) : nil
+    /// Whether a run takes longer than `limit` and has not been found to hang.
+    func isOverdue(at now: ContinuousClock.Instant, limit: Duration) -> Bool {
+        nvidiaSMI.isOverdue(at: now, limit: limit)
+    }
+
+    /// Notes that a run hangs, if it is overdue.
+    mutating func hang(at now: ContinuousClock.Instant, limit: Duration) -> Announcement? {
+        nvidiaSMI.hang(at: now, limit: limit) ? announce(at: now) : nil
     }
 
     /// Notes a word of NVML's.
@@ -100,11 +103,11 @@ struct SamplerState {
     }
 
     /// The sample that the status is of, for `Admission`.
-    func sample(at now: ContinuousClock.Instant) -> Admission.Sample {
+    func sample(at now: ContinuousClock.Instant) -> GPULook {
         // NVML's renewals show what came before them; of nvidia-smi each run is a look of its own.
         let isOfNVML = nvml.fresh(at: now) != nil || !isNvidiaSMINewer
         let word = isOfNVML ? nvml.last?.time : nil
-        return Admission.Sample(number: samples, shows: word.map { $0 - NVMLState.renewal })
+        return GPULook(number: samples, shows: word.map { $0 - NVMLState.renewal })
     }
 
     /// The state at `now`: a sample grows old without anybody doing anything.

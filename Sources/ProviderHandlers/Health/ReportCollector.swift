@@ -38,10 +38,7 @@ public struct ReportCollector: Sendable {
 
     /// Whether the busy rule alone calls the GPUs busy, for a process in which no completion runs.
     func isBusy(_ status: GPUStatus) -> Bool {
-        switch BusyRule.verdict(status, gpu) {
-        case .idle, .unreadable: false
-        case .busy, .unknown: true
-        }
+        BusyRule.verdict(status, gpu).isBusy(inFlight: 0)
     }
 
     /// Builds the report; its errors name the missing parts.

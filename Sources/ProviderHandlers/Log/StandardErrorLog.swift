@@ -38,7 +38,7 @@ public struct StandardErrorLog: LogHandler {
             case .text: line.text(hasPriority: isJournal)
             case .json: line.json(at: .now)
             }
-        Program.writeToStandardError(text + "\n")
+        StandardError.write(text + "\n")
     }
 }
 

@@ -42,15 +42,6 @@ public enum Program {
 
     /// Says on standard error why the program ends, as `program: message`.
     public static func complain(_ message: String, program: String) {
-        writeToStandardError("\(program): \(message)\n")
-    }
-
-    /// One write(2), so that lines of several threads never mix.
-    static func writeToStandardError(_ line: String) {
-        let bytes = Array(line.utf8)
-        unsafe bytes.withUnsafeBytes { buffer in
-            // What cannot be written to standard error has nowhere else to go.
-            _ = unsafe write(STDERR_FILENO, buffer.baseAddress, buffer.count)
-        }
+        StandardError.write("\(program): \(message)\n")
     }
 }

@@ -1,30 +1,21 @@
-import Dispatch
 import Glibc
 
 /// Finds a program as a shell would, and tells one that is missing from one that may not be run.
 ///
-/// The difference decides whether a machine counts as one without GPUs, and `Subprocess` does not tell it.
+/// The difference decides whether a machine counts as one without GPUs, and posix_spawn(3) does not tell it.
 enum ProgramLookup: Equatable {
     case found(path: String)
     case notRunnable(path: String, reason: String)
     case missing(reason: String)
 
-    /// Looks without blocking the caller's thread, which belongs to Swift's pool: a directory may be on a dead server.
+    /// Looks for a program; blocks while a directory is on a server that does not respond.
     ///
     /// - Parameters:
     ///   - program: a name to be looked up, or a path, recognized by its slash.
     ///   - path: directories as in `PATH`; relative ones are passed over.
     ///   - directory: looked in after those of `path`.
-    static func find(_ program: String, path: String?, else directory: String) async -> Self {
-        await withCheckedContinuation { continuation in
-            DispatchQueue.global().async {
-                continuation.resume(returning: search(program, path: path, else: directory))
-            }
-        }
-    }
-
-    private static func search(_ program: String, path: String?, else directory: String) -> Self {
-        // C would see only what comes before it.
+    static func find(_ program: String, path: String?, else directory: String) -> Self {
+        // C would see only the part before a zero byte.
         guard !program.isEmpty && !program.utf8.contains(0) else { return .missing(reason: "is no program name") }
         if program.contains("/") { return check(program) }
         let directories = (path ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").filter { $0.hasPrefix("/") }
@@ -41,7 +32,7 @@ enum ProgramLookup: Equatable {
         return secondBest ?? .missing(reason: "not found on PATH (\(shown(places))) or in \(directory)")
     }
 
-    /// A PATH as messages show it: not longer than a line of a log bears.
+    /// A PATH as messages show it, cut to fit in a log line.
     private static func shown(_ path: String) -> String {
         let limit = 500
         return path.count > limit ? path.prefix(limit) + "…" : path

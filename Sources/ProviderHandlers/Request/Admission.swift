@@ -3,21 +3,7 @@
 /// Check and count are one step under one lock, so that two requests at the same moment cannot both take the last place.
 public final class Admission: Sendable {
     /// The verdict on a GPU sample, and the sample; nil where there is none, as on a machine without GPUs.
-    public typealias Reading = (verdict: BusyVerdict, sample: Sample?)
-
-    /// One look at the GPUs, as far as it matters for how many completions it lets in.
-    public struct Sample: Sendable, Equatable {
-        /// Counts the looks.
-        let number: UInt64
-        /// Completions admitted until then can be seen in the sample. nil for a source whose samples are far apart: there
-        /// the next sample is taken to show all that came before it.
-        let shows: ContinuousClock.Instant?
-
-        init(number: UInt64, shows: ContinuousClock.Instant? = nil) {
-            self.number = number
-            self.shows = shows
-        }
-    }
+    public typealias Reading = (verdict: BusyVerdict, sample: GPULook?)
 
     private struct State {
         var nextID: UInt64 = 0
@@ -26,7 +12,7 @@ public final class Admission: Sendable {
         var limit: Int
         var perSample: Int
         /// The newest sample that let a completion in, how many it did, and when it let in the last.
-        var sample: Sample?
+        var sample: GPULook?
         var admitted = 0
         var lastAdmission: ContinuousClock.Instant?
     }
@@ -44,7 +30,7 @@ public final class Admission: Sendable {
         self.init(limit: limit, perSample: perSample, now: { .now }, gpu: gpu)
     }
 
-    /// - Parameter now: the clock that `Sample.shows` goes by.
+    /// - Parameter now: the clock that `GPULook.shows` goes by.
     init(
         limit: Int, perSample: Int, now: @escaping @Sendable () -> ContinuousClock.Instant,
         gpu: @escaping @Sendable () -> Reading
@@ -121,23 +107,18 @@ public final class Admission: Sendable {
     }
 
     private static func refusal(_ verdict: BusyVerdict, _ state: borrowing State) -> Refusal? {
-        switch verdict {
-        case .busy: .gpuBusy
-        case .unknown: .gpuUnknown
-        // No GPU tells its utilization: what we know of its load is what we put on it ourselves.
-        case .unreadable where !state.inFlight.isEmpty: .gpuBusy
-        case .idle, .unreadable: nil
-        }
+        if case .unknown = verdict { return .gpuUnknown }
+        return verdict.isBusy(inFlight: state.inFlight.count) ? .gpuBusy : nil
     }
 
     /// Whether the sample has let in as many as it may.
-    private static func isUsedUp(_ sample: Sample?, _ state: borrowing State) -> Bool {
+    private static func isUsedUp(_ sample: GPULook?, _ state: borrowing State) -> Bool {
         guard state.perSample > 0, let sample, !isNew(sample, state) else { return false }
         return state.admitted >= state.perSample
     }
 
     /// Whether the sample can show all that has been let in. Of two requests the one with the older reading may come second.
-    private static func isNew(_ sample: Sample, _ state: borrowing State) -> Bool {
+    private static func isNew(_ sample: GPULook, _ state: borrowing State) -> Bool {
         guard let newest = state.sample, let last = state.lastAdmission else { return true }
         return sample.number > newest.number && sample.shows.map { $0 >= last } ?? true
     }

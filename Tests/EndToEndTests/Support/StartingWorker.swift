@@ -1,8 +1,6 @@
 import TestSupport
 
 /// A worker that has just been started and waits for its first GPU sample, from an nvidia-smi that hangs.
-///
-/// A thread of swift-subprocess then blocks no signal, and may be handed the one that is meant for main.
 final class StartingWorker: Sendable {
     let process: ChildProcess
     private let gpu: FakeGPU

@@ -15,7 +15,7 @@ struct AMDGPUTests {
     private func read(_ files: [String: String]) async throws -> GPU {
         let sysfs = try FakeSysfs()
         try sysfs.add("card0", files)
-        return try #require(await sysfs.reader.read()?.gpus.first)
+        return try #require(sysfs.reader.read()?.gpus.first)
     }
 
     private static func full(_ changes: [String: String?]) -> [String: String] {
@@ -79,7 +79,7 @@ struct AMDGPUTests {
         try FileManager.default.createDirectory(
             atPath: sysfs.directory.path + "/class/drm/card0/device/gpu_busy_percent",
             withIntermediateDirectories: false)
-        let gpu = try #require(await sysfs.reader.read()?.gpus.first)
+        let gpu = try #require(sysfs.reader.read()?.gpus.first)
         #expect(gpu.utilization == 0)
         #expect(gpu.fault == nil)
     }
@@ -89,7 +89,7 @@ struct AMDGPUTests {
         let sysfs = try FakeSysfs()
         try sysfs.add("card0", Self.full(["gpu_busy_percent": String(repeating: "1", count: 5000)]))
         #expect(
-            await sysfs.reader.read()?.gpus.first?.fault == "gpu_busy_percent: expected at most 4096 bytes, found more")
+            sysfs.reader.read()?.gpus.first?.fault == "gpu_busy_percent: expected at most 4096 bytes, found more")
     }
 
     @Test("power by its other name, and sensors that are not there")
@@ -105,18 +105,18 @@ struct AMDGPUTests {
     @Test("cards in their order, without connectors and other drivers")
     func several() async throws {
         let sysfs = try FakeSysfs()
-        #expect(await sysfs.reader.read() == nil)
+        #expect(sysfs.reader.read() == nil)
         try sysfs.add("card0", driver: "i915")
         try sysfs.add("renderD128", FakeSysfs.full)
-        #expect(await sysfs.reader.read() == nil)
+        #expect(sysfs.reader.read() == nil)
         try sysfs.add("card10", ["unique_id": "c"])
         try sysfs.add("card2", ["unique_id": "b"])
         try sysfs.add("card1", ["unique_id": "a"])
         try sysfs.add("card1-DP-1", FakeSysfs.full)
-        let sample = try #require(await sysfs.reader.read())
+        let sample = try #require(sysfs.reader.read())
         #expect(sample.gpus.map(\.uuid) == ["GPU-a", "GPU-b", "GPU-c"])
         #expect(sample.gpus.map(\.index) == [0, 1, 2])
-        #expect(await AMDGPU(root: "/nonexistent").read() == nil)
+        #expect(AMDGPU(root: "/nonexistent").read() == nil)
     }
 
     // MARK: In the sampler

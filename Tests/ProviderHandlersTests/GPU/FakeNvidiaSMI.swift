@@ -13,6 +13,18 @@ extension FakeNvidiaSMI {
     }
 }
 
+extension NvidiaSMI {
+    /// The same off Swift's pool, whose few threads it would block.
+    func read() async throws(NvidiaSMIError) -> GPUSample {
+        let result: Result<GPUSample, NvidiaSMIError>?
+        result = try? await onThread { [self] in
+            Result { () throws(NvidiaSMIError) in try read() }
+        }
+        guard let result else { throw .unkillable }
+        return try result.get()
+    }
+}
+
 /// A descriptor that a child would inherit, with a number that shows in a list: no program opens that number of descriptors by itself.
 func inheritableDescriptor() throws -> CInt {
     let file = open("/dev/null", O_RDONLY)

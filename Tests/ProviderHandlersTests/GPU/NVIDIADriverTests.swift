@@ -11,13 +11,13 @@ struct NVIDIADriverTests {
     func file(_ path: String) async throws {
         let files = try FakeDriver()
         let driver = files.driver
-        #expect(await driver.sign() == nil)
+        #expect(driver.sign() == nil)
         try files.add(path)
-        #expect(await driver.sign() == GPUSign(description: "\(path) is there"))
+        #expect(driver.sign() == GPUSign(description: "\(path) is there"))
         try files.remove(path)
-        #expect(await driver.sign() == GPUSign(description: "\(path) was there"))
+        #expect(driver.sign() == GPUSign(description: "\(path) was there"))
         try files.add("/dev/dxg")
-        #expect(await driver.sign() == GPUSign(description: "/dev/dxg is there"))
+        #expect(driver.sign() == GPUSign(description: "/dev/dxg is there"))
     }
 
     @Test("other files are none")
@@ -26,8 +26,8 @@ struct NVIDIADriverTests {
         for name in ["nvidia", "nvidiactl", "nvidia-uvm", "nvidia-modeset", "xnvidia0", "dxg0", "null"] {
             try files.add("/dev/\(name)")
         }
-        #expect(await files.driver.sign() == nil)
-        #expect(await NVIDIADriver.nowhere.sign() == nil)
+        #expect(files.driver.sign() == nil)
+        #expect(NVIDIADriver.nowhere.sign() == nil)
     }
 
     @Test("the defaults are none, also when they are written down")

@@ -5,6 +5,7 @@ import Testing
 @Suite("Sampler state")
 struct SamplerStateTests {
     private let start = ContinuousClock.now
+    private let limit = Duration.seconds(6)
     private let sample = GPUSample(
         gpus: [
             GPU(productName: "A", uuid: "GPU-a", utilization: 1, memoryTotal: 10),
@@ -23,7 +24,7 @@ struct SamplerStateTests {
     @Test("before the first run has ended nothing is known")
     func beginning() {
         var state = state()
-        _ = state.begin(at: start)
+        state.begin(at: start)
         #expect(state.isFirst)
         #expect(state.status(at: start) == .unknown(reason: "nvidia-smi has not answered yet", last: nil))
     }
@@ -74,7 +75,7 @@ struct SamplerStateTests {
         #expect(state.status(at: start + .seconds(10)) == .known(sample))
         let late = start + .milliseconds(10_001)
         #expect(state.status(at: late) == .unknown(reason: "the newest GPU sample is 10 s old", last: sample))
-        _ = state.begin(at: start + .seconds(4))
+        state.begin(at: start + .seconds(4))
         #expect(
             state.status(at: late)
                 == .unknown(
@@ -96,9 +97,9 @@ struct SamplerStateTests {
     @Test("a run that hangs is a failure until it ends after all")
     func hang() {
         var state = state()
-        let run = state.begin(at: start)
+        state.begin(at: start)
         #expect(
-            state.hang(run: run, at: start)
+            state.hang(at: start + limit, limit: limit)
                 == .init(isProblem: true, text: "GPU state unknown: nvidia-smi hangs and cannot be killed"))
         #expect(state.status(at: start) == .unknown(reason: "nvidia-smi hangs and cannot be killed", last: nil))
         // It has been there, so its absence is no longer that of a machine without GPUs.
@@ -106,15 +107,17 @@ struct SamplerStateTests {
         #expect(state.end(.success(sample), at: start)?.isProblem == false)
     }
 
-    @Test("word of a hang that comes after the end of its run counts for nothing")
-    func lateHang() {
+    @Test("a run hangs once its limit is over, and is found to hang once")
+    func overdue() {
         var state = state()
-        let run = state.begin(at: start)
+        state.begin(at: start)
         _ = state.end(.success(sample), at: start)
-        #expect(state.hang(run: run, at: start) == nil)
-        _ = state.begin(at: start)
-        #expect(state.hang(run: run, at: start) == nil)
+        #expect(state.hang(at: start + limit, limit: limit) == nil)
+        state.begin(at: start)
+        #expect(state.hang(at: start + limit - .milliseconds(1), limit: limit) == nil)
         #expect(state.status(at: start) == .known(sample))
+        #expect(state.hang(at: start + limit, limit: limit) != nil)
+        #expect(!state.isOverdue(at: start + limit, limit: limit))
     }
 
     @Test("GPUs are narrowed to those selected, and one that is absent is named")

@@ -153,7 +153,7 @@ import Testing
     @Test func aSampleHasToShowWhatWasLetIn() throws {
         let start = ContinuousClock.now
         let clock = Mutex(start)
-        let sample = Mutex(Admission.Sample(number: 1, shows: start - .milliseconds(200)))
+        let sample = Mutex(GPULook(number: 1, shows: start - .milliseconds(200)))
         let admission = Admission(
             limit: 64, perSample: 2, now: { clock.withLock { $0 } }, gpu: { (.idle, sample.withLock { $0 }) })
         func pass(_ milliseconds: Int, word: Int, _ number: UInt64) {

@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 
 /// Reads the GPUs of the amdgpu driver from sysfs; no tool is needed.
@@ -20,17 +19,8 @@ struct AMDGPU: Sendable {
         self.root = root
     }
 
-    /// The GPUs in the order of their card numbers; nil when there is none.
-    ///
-    /// Off Swift's pool: a read waits for the GPU's firmware.
-    func read() async -> GPUSample? {
-        await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(returning: sample()) }
-        }
-    }
-
-    /// The same on the calling thread.
-    func sample() -> GPUSample? {
+    /// The GPUs in the order of their card numbers; nil when there is none. Blocks until each GPU's firmware has responded.
+    func read() -> GPUSample? {
         let drm = root + "/class/drm"
         // Connectors are card0-DP-1.
         let cards = Directory.entries(of: drm).compactMap { name in

@@ -1,16 +1,15 @@
-import Subprocess
-import Synchronization
+import Glibc
 
-/// Keeps a child process that samples NVML, and passes on what it says.
+/// Keeps a child process that samples NVML, and passes on its messages.
 ///
-/// The child may hang or crash, as NVML makes it, at any time: one that is silent is killed, one that has ended is started
-/// again after a pause. Never is a second one started beside one that cannot be killed.
+/// NVML may hang or crash at any time. A silent child is killed; a child that has ended is started again after a pause. While
+/// a child cannot be killed no second child is started.
 public final class NVMLFeed: Sendable {
     /// Times; shorter ones let a test be quick.
     struct Timing: Sendable {
         /// Between two reads: a quarter of what the driver takes to renew its counters, so that a renewal is seen soon.
         var interval = Duration.milliseconds(50)
-        /// How long the child may take to its first word: without nvidia-persistenced, initializing NVML wakes every GPU.
+        /// How long the child may take to its first message: without nvidia-persistenced, initializing NVML wakes every GPU.
         var startLimit = Duration.seconds(30)
         /// How long it may be silent afterwards.
         var silenceLimit = Duration.seconds(2)
@@ -27,7 +26,8 @@ public final class NVMLFeed: Sendable {
     private let program: String
     private let environment: [String: String]
     private let timing: Timing
-    private let child = RunningChild()
+    private let child = ChildProcess()
+    private let pause = Pause()
 
     /// A feed from the program that runs now, which must know `--nvml-probe`.
     ///
@@ -44,97 +44,68 @@ public final class NVMLFeed: Sendable {
     ///   - environment: what our own is.
     init(program: String, environment: [String: String], timing: Timing) {
         self.program = program
-        // A crash is told in a line of our log; Swift's runtime would take its time to explain it.
+        // Our log tells of a crash. Swift's runtime would take its time to explain it.
         self.environment = Program.forOthers(environment).merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
         self.timing = timing
     }
 
-    /// Passes on each word as it comes, until the task is cancelled or `stop` is called.
-    func run(_ report: @escaping @Sendable (NVMLMessage) -> Void) async {
-        var pause = timing.pause
-        while !Task.isCancelled {
-            let run = ChildRun(report)
-            let started = ContinuousClock.now
-            await runChild(run)
-            guard !Task.isCancelled else { return }
-            if run.hasWorked && ContinuousClock.now - started > timing.longestPause { pause = timing.pause }
-            if run.isMissing { pause = timing.missingPause }
-            try? await Task.sleep(for: pause)
-            pause = min(pause * 2, timing.longestPause)
-        }
+    /// Starts the thread that keeps the child and passes on each message, until `stop`.
+    func start(_ report: @escaping @Sendable (NVMLMessage) -> Void) throws(Threads.Shortage) {
+        try Threads.start { [self] in keep(report) }
     }
 
-    /// Kills the child, and any later one, without waiting for it to be gone.
+    /// Kills the child, and any later one, without waiting for its end.
     func stop() {
+        pause.end()
         child.stop()
     }
 
-    private func runChild(_ run: ChildRun) async {
-        var options = PlatformOptions()
-        options.createSession = true
-        // When the task is cancelled: nothing is lost with the child.
-        options.teardownSequence = [
-            .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .seconds(1))
-        ]
-        let interval = max(1, timing.interval.milliseconds)
-        guard child.prepare() else { return }
-        defer { child.end() }
-        do {
-            try DescriptorReserve.checkRoomForChild()
-            // Its standard input is a pipe that ends with us.
-            let result = try await Subprocess.run(
-                .path(filePath(program)),
-                arguments: Arguments(
-                    executablePathOverride: "provider-fcgi", remainingValues: ["--nvml-probe", "\(interval)"]),
-                environment: Environment(exactly: environment), platformOptions: options, input: .inputWriter,
-                output: .sequence, error: .discarded
-            ) { execution in
-                child.begin(execution.processIdentifier.value)
-                defer { child.end() }
-                await listen(to: execution.standardOutput, run)
-            }
-            // One that `stop` has killed did nothing wrong.
-            if !child.isStopped { run.end(LimitedProcess.Ending(result.terminationStatus)) }
-        } catch {
-            run.fail("NVML's process cannot be started: \(error)")
+    private func keep(_ report: (NVMLMessage) -> Void) {
+        var length = timing.pause
+        while !child.isStopped {
+            let started = ContinuousClock.now
+            let run = runChild(report)
+            if run.hasWorked && ContinuousClock.now - started > timing.longestPause { length = timing.pause }
+            if run.isMissing { length = timing.missingPause }
+            guard pause.wait(length, longest: length) else { return }
+            length = min(length * 2, timing.longestPause)
         }
     }
 
-    private func listen(to output: SubprocessOutputSequence, _ run: ChildRun) async {
-        let watchdog = Task { await watch(run) }
-        defer { watchdog.cancel() }
+    /// Runs one child until it has ended.
+    private func runChild(_ report: (NVMLMessage) -> Void) -> NVMLChild {
+        var run = NVMLChild()
         var line: [UInt8] = []
-        do {
-            for try await buffer in output {
-                line.append(buffer.bytes)
-                while let end = line.firstIndex(of: UInt8(ascii: "\n")) {
-                    run.take(line[..<end])
-                    line.removeSubrange(...end)
+        let command = ChildProcess.Command(
+            path: program,
+            arguments: ["provider-fcgi", "--nvml-probe", "\(max(1, timing.interval.milliseconds))"],
+            environment: environment, hasInputPipe: true, isErrorOutputRead: false)
+        let last: NVMLMessage?
+        do throws(ChildProcess.NotStarted) {
+            let ending = try child.run(command, deadline: run.lastMessage + timing.startLimit) { event in
+                if case .output(let bytes) = event {
+                    line += bytes
+                    while let end = line.firstIndex(of: UInt8(ascii: "\n")) {
+                        run.take(line[..<end]).map(report)
+                        line.removeSubrange(...end)
+                    }
+                    if line.count <= Self.maxLineBytes {
+                        return run.lastMessage + (run.hasSpoken ? timing.silenceLimit : timing.startLimit)
+                    }
+                    run.fail("NVML's process wrote a line without end and was killed").map(report)
+                } else {
+                    let limit = run.hasSpoken ? timing.silenceLimit : timing.startLimit
+                    run.fail("NVML has been silent for \(limit.inSeconds) s").map(report)
                 }
-                guard line.count <= Self.maxLineBytes else {
-                    run.fail("NVML's process wrote a line without end and was killed")
-                    child.kill()
-                    return
-                }
+                child.signal(SIGKILL)
+                return nil
             }
+            last = run.end(ending)
         } catch {
-            // As good as its end.
+            last = run.fail("NVML's process cannot be started: \(error)")
         }
-    }
-
-    /// Gives the child up when it has been silent for too long.
-    private func watch(_ run: ChildRun) async {
-        while true {
-            let limit = run.hasSpoken ? timing.silenceLimit : timing.startLimit
-            let now = ContinuousClock.now
-            guard now < run.lastWord + limit else {
-                run.fail("NVML has been silent for \(limit.inSeconds) s")
-                child.kill()
-                return
-            }
-            // No longer than the shorter limit, which is the one to go by as soon as it has spoken.
-            let next = min(run.lastWord + limit, now + timing.silenceLimit)
-            guard (try? await Task.sleep(until: next, clock: .continuous)) != nil else { return }
-        }
+        // A child that `stop` has killed did nothing wrong.
+        if !child.isStopped { last.map(report) }
+        return run
     }
 }

@@ -67,7 +67,7 @@ struct NVMLState {
             last?.time = now
             verdict?.time = now
             takeOver(details, &judge, at: now)
-        case .load: break  // `ChildRun` has made a sample of it.
+        case .load: break  // `NVMLChild` has made a sample of it.
         case .missing(let reason):
             let words = ForeignText.excerpt(Array(reason.utf8))
             // Once it has been there, its absence is a failure.

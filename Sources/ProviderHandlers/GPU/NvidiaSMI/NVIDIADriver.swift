@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 
 /// The files by which NVIDIA's driver shows on a machine, also where none of its programs is found.
@@ -17,13 +16,8 @@ final class NVIDIADriver: Sendable {
     }
 
     /// The first file of the driver that exists, else the file that was seen before.
-    ///
-    /// Looks without blocking the caller's thread, which belongs to Swift's pool.
-    func sign() async -> GPUSign? {
-        let found = await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(returning: self.file()) }
-        }
-        if let found {
+    func sign() -> GPUSign? {
+        if let found = file() {
             seen.withLock { $0 = found }
             return GPUSign(description: "\(found) is there")
         }
@@ -52,5 +46,32 @@ final class NVIDIADriver: Sendable {
     private func exists(_ path: String) -> Bool {
         var information = stat()
         return unsafe lstat(root + path, &information) == 0
+    }
+}
+
+/// Something that speaks for a GPU although neither a program nor a library that could read it is found.
+///
+/// With a sign the state is unknown: "not found" alone is no proof of a CPU machine.
+struct GPUSign: Sendable, Equatable, CustomStringConvertible {
+    /// Completes "although …".
+    var description: String
+    /// False for `gpu.devices`, which means AMD's cards on a machine that has those alone.
+    var isOfNVIDIA = true
+}
+
+extension GPUSign {
+    /// The setting of the operator's that speaks for a GPU; nil while all are at their defaults.
+    init?(_ configuration: Configuration.GPU) {
+        if configuration.source != .auto {
+            self.init(
+                description: "gpu.source is \(configuration.source.rawValue)",
+                isOfNVIDIA: configuration.source != .amdgpu)
+        } else if configuration.nvidiaSMI != Configuration.GPU().nvidiaSMI {
+            self.init(description: "gpu.nvidia_smi is \(Found.value(configuration.nvidiaSMI))")
+        } else if !configuration.devices.isEmpty {
+            self.init(description: "gpu.devices is set", isOfNVIDIA: false)
+        } else {
+            return nil
+        }
     }
 }

@@ -18,7 +18,6 @@ struct NvidiaSMIState {
     /// Once there were GPUs of AMD's in its place, so is theirs.
     private var hadAMD = false
     private var runStarted: ContinuousClock.Instant?
-    private var runs = 0
     private var isHanging = false
     /// Runs begun, ended and found to hang.
     private(set) var steps: UInt64 = 0
@@ -48,13 +47,14 @@ struct NvidiaSMIState {
     }
 
     /// Notes that a run begins.
-    ///
-    /// - Returns: the run's number, for `hang`.
-    mutating func begin(at now: ContinuousClock.Instant) -> Int {
+    mutating func begin(at now: ContinuousClock.Instant) {
         runStarted = now
-        runs += 1
         steps += 1
-        return runs
+    }
+
+    /// Whether a run takes longer than `limit` and has not been found to hang.
+    func isOverdue(at now: ContinuousClock.Instant, limit: Duration) -> Bool {
+        !isHanging && runStarted.map { now - $0 >= limit } ?? false
     }
 
     /// How long until the next step at the latest; nil while a run hangs, which may be for good.
@@ -89,9 +89,9 @@ struct NvidiaSMIState {
 
     /// Notes that a run hangs.
     ///
-    /// - Returns: false when it is over by now.
-    mutating func hang(run: Int, at now: ContinuousClock.Instant) -> Bool {
-        guard run == runs && runStarted != nil else { return false }
+    /// - Returns: false when it is not overdue.
+    mutating func hang(at now: ContinuousClock.Instant, limit: Duration) -> Bool {
+        guard isOverdue(at: now, limit: limit) else { return false }
         isHanging = true
         steps += 1
         asOf = now

@@ -20,22 +20,19 @@ final class FeedFixture: Sendable {
     /// Kept while the child reads it.
     private let fake: FakeNVML?
     private let recorded = Words()
-    private let task = Mutex<Task<Void, Never>?>(nil)
 
     /// A feed of the built worker's child, with the fake library in place of NVIDIA's.
     convenience init(_ fake: FakeNVML, timing: NVMLFeed.Timing = patient) throws {
-        self.init(
-            program: try BuiltProduct.path("provider-fcgi"), environment: fake.environment, timing: timing, fake: fake)
+        try self.init(
+            program: BuiltProduct.path("provider-fcgi"), environment: fake.environment, timing: timing, fake: fake)
     }
 
     init(
         program: String, environment: [String: String], timing: NVMLFeed.Timing = patient, fake: FakeNVML? = nil
-    ) {
+    ) throws {
         self.fake = fake
         feed = NVMLFeed(program: program, environment: environment, timing: timing)
-        task.withLock { task in
-            task = Task { [feed, recorded] in await feed.run { recorded.add($0) } }
-        }
+        try feed.start { [recorded] in recorded.add($0) }
     }
 
     deinit {
@@ -43,7 +40,6 @@ final class FeedFixture: Sendable {
     }
 
     func stop() {
-        task.withLock { $0?.cancel() }
         feed.stop()
     }
 

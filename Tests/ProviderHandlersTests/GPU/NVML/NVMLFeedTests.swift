@@ -96,7 +96,7 @@ struct NVMLFeedTests {
         try program.behave("echo $$ >$here/process; exec \(try BuiltProduct.path("provider-fcgi")) $@")
         try program.install()
         let fake = try FakeNVML(answers)
-        let feed = FeedFixture(program: program.path, environment: fake.environment)
+        let feed = try FeedFixture(program: program.path, environment: fake.environment)
         try await eventually("it has begun") { fake.starts == 1 }
         let process = try #require(program.process("process"))
         feed.stop()
@@ -109,7 +109,7 @@ struct NVMLFeedTests {
         var timing = FeedFixture.patient
         timing.pause = .milliseconds(100)
         timing.longestPause = .milliseconds(400)
-        let feed = FeedFixture(program: program.path, environment: [:], timing: timing)
+        let feed = try FeedFixture(program: program.path, environment: [:], timing: timing)
         try await eventually("five runs") { program.runs >= 5 }
         feed.stop()
         let times = try #require(program.written("times")).split(separator: "\n").compactMap { Int($0) }
@@ -134,7 +134,7 @@ struct NVMLFeedTests {
         ])
     func hostile(_ script: String, _ reason: String) async throws {
         let program = try FakeNvidiaSMI(script)
-        let feed = FeedFixture(program: program.path, environment: ["PATH": "/usr/bin:/bin"])
+        let feed = try FeedFixture(program: program.path, environment: ["PATH": "/usr/bin:/bin"])
         #expect(try await feed.word("a word") == .failure(reason))
     }
 
@@ -185,10 +185,8 @@ struct NVMLFeedTests {
             (whole + "load 9\nalive\n", [.sample(sample), .nonsense]), ("alive\n", [.nonsense]),
             ("load 1\n" + whole, [.nonsense]),
         ] as [(String, [NVMLMessage])] {
-            let recorded = Locked<[NVMLMessage]>([])
-            let run = ChildRun { word in recorded.withLock { $0.append(word) } }
-            for line in Array(lines.utf8).split(separator: 0x0A) { run.take(line) }
-            #expect(recorded.withLock { $0 } == words)
+            var child = NVMLChild()
+            #expect(Array(lines.utf8).split(separator: 0x0A).compactMap { child.take($0) } == words)
         }
     }
 
@@ -212,7 +210,7 @@ struct NVMLFeedTests {
 
     @Test("one that cannot be started")
     func notStarted() async throws {
-        let feed = FeedFixture(program: "/nonexistent/provider-fcgi", environment: [:])
+        let feed = try FeedFixture(program: "/nonexistent/provider-fcgi", environment: [:])
         let word = try await feed.word("a word")
         #expect(failure(word)?.hasPrefix("NVML's process cannot be started: ") == true)
     }
@@ -230,7 +228,7 @@ struct NVMLFeedTests {
             exit 1
             """)
         let needed = OthersEnvironment.needed.merging(program.environment) { $1 }
-        let feed = FeedFixture(
+        let feed = try FeedFixture(
             program: program.path, environment: needed.merging(OthersEnvironment.secret) { $1 })
         try await feed.word("it has ended")
         let variables = OthersEnvironment.parse(program.written("environment"))

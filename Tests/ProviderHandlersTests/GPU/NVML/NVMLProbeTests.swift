@@ -216,7 +216,7 @@ struct NVMLProbeTests {
         var pipe: [CInt] = [0, 0]
         let kind = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         #expect(socketpair(AF_UNIX, kind, 0, &pipe) == 0)
-        let process = try ChildProcess(
+        let process = try TestSupport.ChildProcess(
             try BuiltProduct.path("provider-fcgi"), ["--nvml-probe", "5"], environment: fake.environment,
             standardInput: pipe[0])
         close(pipe[0])

@@ -35,7 +35,7 @@ struct SourceChoiceTests {
     private func run(
         _ state: inout SamplerState, _ result: Result<GPUSample, NvidiaSMIError>, at time: ContinuousClock.Instant
     ) {
-        _ = state.begin(at: time)
+        state.begin(at: time)
         _ = state.end(result, at: time)
     }
 
@@ -232,20 +232,20 @@ struct SourceChoiceTests {
     func counting() {
         var state = state()
         run(&state, .success(slow), at: start)
-        #expect(state.sample(at: start) == Admission.Sample(number: 1))
+        #expect(state.sample(at: start) == GPULook(number: 1))
         _ = state.take(.sample(fast), at: start)
         let renewed = start - .milliseconds(200)
-        #expect(state.sample(at: start) == Admission.Sample(number: 2, shows: renewed))
+        #expect(state.sample(at: start) == GPULook(number: 2, shows: renewed))
         run(&state, .success(slow), at: start)
-        #expect(state.sample(at: start) == Admission.Sample(number: 2, shows: renewed))
+        #expect(state.sample(at: start) == GPULook(number: 2, shows: renewed))
         _ = state.take(.alive, at: start + .milliseconds(50))
         #expect(
             state.sample(at: start + .milliseconds(50))
-                == Admission.Sample(number: 3, shows: renewed + .milliseconds(50)))
+                == GPULook(number: 3, shows: renewed + .milliseconds(50)))
         run(&state, .success(slow), at: start + .seconds(3))
-        #expect(state.sample(at: start + .seconds(3)) == Admission.Sample(number: 4))
+        #expect(state.sample(at: start + .seconds(3)) == GPULook(number: 4))
         run(&state, .failure(broken), at: start + .seconds(4))
-        #expect(state.sample(at: start + .seconds(4)) == Admission.Sample(number: 4))
+        #expect(state.sample(at: start + .seconds(4)) == GPULook(number: 4))
     }
 
     @Test("a sample that grows old is no new one: NVML may hang")
@@ -254,12 +254,12 @@ struct SourceChoiceTests {
         _ = state.take(.sample(fast), at: start)
         let shows = start - .milliseconds(200)
         for age in [Duration.zero, .seconds(1), .seconds(3), .seconds(9)] {
-            #expect(state.sample(at: start + age) == Admission.Sample(number: 1, shows: shows))
+            #expect(state.sample(at: start + age) == GPULook(number: 1, shows: shows))
         }
         _ = state.take(.failure("NVML crashed"), at: start + .seconds(3))
-        #expect(state.sample(at: start + .seconds(4)) == Admission.Sample(number: 1, shows: shows))
+        #expect(state.sample(at: start + .seconds(4)) == GPULook(number: 1, shows: shows))
         run(&state, .success(slow), at: start + .seconds(5))
-        #expect(state.sample(at: start + .seconds(5)) == Admission.Sample(number: 2))
+        #expect(state.sample(at: start + .seconds(5)) == GPULook(number: 2))
     }
 
     // MARK: Only signs of life
