@@ -6,8 +6,8 @@ import Testing
 final class FaultRig: Sendable {
     /// Number of requests that meet each fault at once, unless its row says otherwise.
     static let crowd = 4
-    /// WorkerThreads.maxIdle, and the first thread.
-    private static let keptThreads = 32 + 1
+    /// `WorkerThreads.maxIdle`, the first thread, and the threads that read nvidia-smi and NVML.
+    private static let keptThreads = 32 + 3
 
     let deployment: Deployment
     /// Whether engine and central do what the fault says.
