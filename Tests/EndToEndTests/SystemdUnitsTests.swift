@@ -176,7 +176,6 @@ struct SystemdUnitsTests {
         "DeviceAllow": "they need no GPU",
         "ProcSubset": "nvidia-smi reads /proc/driver, they do not",
         "MemoryDenyWriteExecute": "NVIDIA's libraries ask for an executable stack, shells do not",
-        "SystemCallFilter": "shells have no thread pool whose priority Swift sets",
     ]
 
     @Test(arguments: [

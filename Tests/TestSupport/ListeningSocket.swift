@@ -38,6 +38,13 @@ public final class ListeningSocket: Sendable {
         guard listen(descriptor, backlog) == 0 else { throw SocketError("listen") }
     }
 
+    /// What it is called in /proc/PID/fd of each process that has it.
+    var name: String {
+        var information = stat()
+        fstat(descriptor, &information)
+        return "socket:[\(information.st_ino)]"
+    }
+
     deinit { close(descriptor) }
 }
 

@@ -9,6 +9,7 @@ public final class NginxServer: Sendable {
     private let reservation: PortReservation
     private let command: [String]
     private let process = Mutex<ChildProcess?>(nil)
+    private let listener = Mutex("")
 
     /// Starts it with the site; it accepts connections when this returns.
     ///
@@ -58,6 +59,7 @@ public final class NginxServer: Sendable {
                 command[0], Array(command.dropFirst()), environment: environment, standardInput: socket.descriptor)
         }
         self.process.withLock { $0 = process }
+        listener.withLock { $0 = socket.name }
         // Written once the configuration is accepted; connections wait in the socket until then.
         let pidFile = directory.path + "/nginx.pid"
         try await eventually("nginx starts") {
@@ -161,12 +163,11 @@ public final class NginxServer: Sendable {
     public func reload() throws {
         guard let process = process.withLock({ $0 }) else { return }
         let before = Set(Vitals.children(of: process.pid))
-        let listeners = Vitals.listeningSockets(port: port)
-        guard !listeners.isEmpty else { throw NeverHappened(description: "nobody listens on port \(port)") }
+        let listener = self.listener.withLock { $0 }
         process.send(signal: SIGHUP)
         try waitUntil("nginx has been reloaded") { !before.isSuperset(of: Vitals.children(of: process.pid)) }
         try waitUntil("the old processes have closed the listening socket") {
-            before.allSatisfy { Vitals.sockets(of: $0).isDisjoint(with: listeners) }
+            before.allSatisfy { !Vitals.sockets(of: $0).contains(listener) }
         }
     }
 }

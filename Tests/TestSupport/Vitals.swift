@@ -54,16 +54,6 @@ public struct Vitals: Equatable, Sendable, CustomStringConvertible {
         return Set(targets.filter { $0.hasPrefix("socket:") })
     }
 
-    /// The sockets that listen on a TCP port of this machine, in the same form.
-    public static func listeningSockets(port: Int) -> Set<String> {
-        let table = FileManager.default.contents(atPath: "/proc/net/tcp") ?? Data()
-        // local_address is the second field, in hexadecimal; state 0A is LISTEN, the tenth field the inode.
-        let suffix = ":" + String(format: "%04X", port)
-        let lines = String(decoding: table, as: UTF8.self).split(separator: "\n").map { $0.split(separator: " ") }
-        return Set(
-            lines.filter { $0.count > 9 && $0[1].hasSuffix(suffix) && $0[3] == "0A" }.map { "socket:[\($0[9])]" })
-    }
-
     private static func names(_ directory: String) -> [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     }
