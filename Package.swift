@@ -91,12 +91,17 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tests/Soak", swiftSettings: strict),
+        // Another worker's process, for the scoreboard's tests.
+        .executableTarget(
+            name: "scoreboard-peer", dependencies: ["ProviderHandlers"], path: "Tests/ScoreboardPeer",
+            swiftSettings: strict),
         .testTarget(
             name: "ProviderHandlersTests",
             dependencies: [
                 "ProviderHandlers", "TestSupport",
                 // Started as the child that reads NVML.
                 "provider-fcgi",
+                "scoreboard-peer",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
