@@ -45,8 +45,10 @@ final class RequestFuzzer: Sendable {
         configuration.ngrok.url = "https://example"
         let http = HTTPClient(proxied: false)
         let logger = Logger(label: "fuzz") { _ in LineCheck() }
+        let scoreboard = Scoreboard(path: nil, worker: WorkerIdentity(name: "fuzz", version: "0", started: 0))
         return Pipeline(
-            maxBodyBytes: maxBodyBytes, admission: Admission(limit: 1, perSample: 0) { (.idle, nil) },
+            maxBodyBytes: maxBodyBytes,
+            admission: Admission(limit: 1, perSample: 0, scoreboard: scoreboard) { (.idle, nil) },
             hmac: HMACValidator(
                 central: CentralClient(http: HTTPClient(proxied: false), provider: configuration.provider),
                 provider: configuration.provider, logger: logger),
@@ -58,7 +60,7 @@ final class RequestFuzzer: Sendable {
                         http: http, ngrok: configuration.ngrok, cloudflare: configuration.cloudflare, logger: logger),
                     configuration: configuration),
                 gpu: { .absent }, isGPUBusy: { false }, logger: logger),
-            logger: logger)
+            recorder: RequestRecorder(scoreboard), watch: nil, logger: logger)
     }
 
     func run(_ bytes: [UInt8]) {

@@ -7,23 +7,29 @@ public struct Pipeline: Sendable {
     private let hmac: HMACValidator
     private let forwarder: CompletionForwarder
     private let health: HealthCheck
+    private let recorder: RequestRecorder
+    private let watch: MachineWatch?
     private let logger: Logger
 
+    /// - Parameter watch: tells the machine's status; nil where nobody asks for it.
     public init(
         maxBodyBytes: Int, admission: Admission, hmac: HMACValidator, forwarder: CompletionForwarder,
-        health: HealthCheck, logger: Logger
+        health: HealthCheck, recorder: RequestRecorder, watch: MachineWatch?, logger: Logger
     ) {
         self.maxBodyBytes = maxBodyBytes
         self.admission = admission
         self.hmac = hmac
         self.forwarder = forwarder
         self.health = health
+        self.recorder = recorder
+        self.watch = watch
         self.logger = logger
     }
 
     /// Handles one request to its end on the calling thread.
     public func handle(_ client: any ClientConnection) {
         let exchange = Exchange(client)
+        if client.request.isForStatus { return tellStatus(exchange) }
         do throws(Interrupted) {
             do throws(Interrupted) {
                 try respond(exchange)
@@ -33,9 +39,32 @@ public struct Pipeline: Sendable {
             }
         } catch {
             // The connection is gone: there is no client to respond to.
-            exchange.cut = "client_gone"
+            exchange.cut = Outcome.clientGone
         }
+        recorder.record(exchange)
         log(exchange)
+    }
+
+    /// Responds to whoever watches this machine; neither counted nor logged, since it comes every few seconds.
+    private func tellStatus(_ exchange: Exchange) {
+        let status = watch?.watchedStatus
+        let response: HTTPResponse
+        switch (exchange.request.method, exchange.request.path, status) {
+        case ("GET", "/metrics", let status?), ("HEAD", "/metrics", let status?):
+            response = HTTPResponse(
+                head: HTTPResponseHead(
+                    status: 200,
+                    headers: [
+                        HTTPHeader("Content-Type", PrometheusText.contentType), HTTPHeader("Cache-Control", "no-store"),
+                    ]), body: Array(status.metrics.utf8))
+        case ("GET", "/status.json", let status?), ("HEAD", "/status.json", let status?):
+            response = JSONResponse.make(status: 200, StatusDocument(status))
+        case (_, "/metrics", _), (_, "/status.json", _):
+            response = Refusal.methodNotAllowed(allowed: ["GET", "HEAD"]).response
+        default: response = Refusal.notFound.response
+        }
+        // A reader that has left needs no response.
+        try? exchange.respond(response)
     }
 
     private func respond(_ exchange: Exchange) throws(Interrupted) {
@@ -50,6 +79,7 @@ public struct Pipeline: Sendable {
         let body = RequestBody(exchange.client, limit: maxBodyBytes)
         try body.checkSize()
         try admission.withPlace { cancellation throws(Interrupted) in
+            exchange.isAdmitted = true
             try hmac.check(exchange, cancellation)
             try forwarder.forward(exchange, body, cancellation)
         }
@@ -78,7 +108,7 @@ public struct Pipeline: Sendable {
             "bytes": Self.number(exchange.bytesSent),
             "ms": Self.number((ContinuousClock.now - exchange.started).milliseconds),
             "first_byte_ms": Self.number(exchange.firstByte?.milliseconds),
-            "in_flight": Self.number(admission.inFlight),
+            "in_flight": Self.number(admission.inFlightOnMachine),
         ]
         if let refusal = exchange.refusal { metadata["code"] = "\(refusal)" }
         if let cut = exchange.cut { metadata["cut"] = "\(cut)" }

@@ -51,6 +51,7 @@ import ProviderHandlers
             accept: parameter("HTTP_ACCEPT"),
             userAgent: parameter("HTTP_USER_AGENT"),
             hmac: parameters(hmacParameter).joined(separator: ", "))
+        request.isForStatus = parameter("PROVIDER_STATUS") == "on"
         request.setContentLength(parameter("CONTENT_LENGTH"))
         return true
     }

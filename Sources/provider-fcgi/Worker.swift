@@ -11,6 +11,8 @@ struct Worker {
     private static let drainInterval = Duration.milliseconds(20)
     /// What threads get to send their last words once they are cut.
     private static let cutLimit = Duration.seconds(2)
+    /// Between two lines for `systemctl status`.
+    private static let stateInterval = Duration.seconds(5)
     /// What the start of an nvidia-smi may take at the end, to be ended with the worker.
     private static let startLimit = Duration.seconds(1)
 
@@ -19,6 +21,7 @@ struct Worker {
     private let listener: Listener
     private let threads: WorkerThreads
     private var configuration: Configuration
+    private var toldState = (text: "", time: ContinuousClock.now - Self.stateInterval)
     private var watchdog = Watchdog(Program.environment)
 
     private var logger: Logger { assembly.logger }
@@ -64,8 +67,10 @@ struct Worker {
         try threads.start()
         logger.info("ready: listening on \(listener.name), engine \(configuration.ollama.url)")
         ServiceManager.notify("READY=1")
+        assembly.watch.start()
         ProcessResources.releaseStartupPages()
         while true {
+            tellState(assembly.watch.summary)
             switch Signals.wait(for: [.stop, .reload], limit: watchdog.look(threads, assembly.sampler, logger)) {
             case .stop: return stop()
             case .reload: reload()
@@ -97,6 +102,13 @@ struct Worker {
         logger.info("reloaded from \(loaded.source): \(changed)")
     }
 
+    /// Tells systemd a line for `systemctl status`, when it has changed and the last line is old enough.
+    private mutating func tellState(_ text: String) {
+        guard text != toldState.text, ContinuousClock.now - toldState.time >= Self.stateInterval else { return }
+        toldState = (text, .now)
+        ServiceManager.notify("STATUS=\(text)")
+    }
+
     private mutating func stop() -> CInt {
         logger.info("stopping: \(assembly.admission.inFlight) requests in flight")
         ServiceManager.notify("STOPPING=1")
@@ -107,6 +119,8 @@ struct Worker {
             assembly.admission.cutAll()
             _ = waitForThreads(until: .now + Self.cutLimit, stopsOnSignal: false)
         }
+        assembly.watch.stop()
+        assembly.handoff?.finish()
         assembly.sampler.stop(waitingForStart: Self.startLimit)
         logger.info("stopped")
         return isDrained ? 0 : 1
@@ -115,6 +129,7 @@ struct Worker {
     private mutating func waitForThreads(until deadline: ContinuousClock.Instant, stopsOnSignal: Bool) -> Bool {
         var nextLook = ContinuousClock.now
         while !threads.haveEnded() {
+            tellState("draining, \(assembly.admission.inFlight) in flight")
             // A drain may take longer than the watchdog waits.
             if ContinuousClock.now >= nextLook {
                 nextLook = .now + watchdog.look(threads, assembly.sampler, logger)

@@ -64,7 +64,7 @@ struct ProviderReporter: ParsableCommand {
         let clock = ContinuousClock()
         var next = clock.now
         while true {
-            _ = reporter.run()
+            _ = reporter.run(interval: every)
             // A run that takes longer than the interval skips reports; the later ones keep their times.
             repeat { next += .seconds(every) } while next < clock.now
             poll(nil, 0, (next - clock.now).pollMilliseconds)

@@ -172,6 +172,25 @@ import Testing
         #expect(try await worker.waitForExit() == .status(0))
     }
 
+    /// `systemctl status` shows it.
+    @Test func systemdIsToldTheState() async throws {
+        let directory = try TemporaryDirectory()
+        let manager = try NotifySocket(directory.path + "/notify")
+        let gpu = try FakeGPU(.utilization("12 %"))
+        let worker = try await run(
+            [],
+            [
+                "PATH": gpu.path ?? "", "PROVIDER_SERVER_SOCKET": directory.path + "/fcgi.sock",
+                "NOTIFY_SOCKET": manager.path, "PROVIDER_GPU_SOURCE": "nvidia-smi",
+                "PROVIDER_GPU_SAMPLE_INTERVAL": "0.02",
+            ])
+        try await onThread { try manager.receiveStatus { $0 == "accepting, 0 of 64 in flight, GPU 12 %" } }
+        try gpu.set(.utilization("63 %"))
+        try await onThread { try manager.receiveStatus { $0 == "refusing: GPU busy (63 %)" } }
+        worker.terminate()
+        #expect(try await worker.waitForExit() == .status(0))
+    }
+
     @Test func systemdIsTold() async throws {
         let directory = try TemporaryDirectory()
         let manager = try NotifySocket(directory.path + "/notify")

@@ -7,7 +7,9 @@ import Testing
 @Suite("Folders import one way")
 struct SourceOrderTests {
     private static let folders = [
-        "Base", "Log", "Process", "HTTP", "Configuration", "GPU", "Request", "Engine", "Central", "Health",
+        "Base", "Log", "Process", "Scoreboard", "HTTP", "Configuration", "GPU", "Request", "Engine", "Central",
+        "Health",
+        "Status",
     ]
 
     @Test("every folder is in the order")

@@ -58,8 +58,23 @@ public final class NotifySocket: Sendable {
         return messages
     }
 
-    /// Blocks until the next message.
+    /// Blocks until the next message; passes over the lines for `systemctl status`.
     public func receive() throws -> String {
+        while true {
+            let message = try receiveAny()
+            if !message.hasPrefix("STATUS=") { return message }
+        }
+    }
+
+    /// Blocks until a line for `systemctl status` that `condition` accepts.
+    public func receiveStatus(_ condition: (String) -> Bool) throws {
+        while true {
+            let message = try receiveAny()
+            if message.hasPrefix("STATUS="), condition(String(message.dropFirst("STATUS=".count))) { return }
+        }
+    }
+
+    private func receiveAny() throws -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = recv(descriptor, &buffer, buffer.count, 0)
         guard count >= 0 else { throw SocketError("receive") }

@@ -29,7 +29,8 @@ extension ChildProcess {
         _ standardInput: CInt?, _ logsToJournal: Bool
     ) throws -> ChildProcess {
         var line = [try BuiltProduct.path(product)] + arguments
-        var environment = environment
+        // Workers of different tests share nothing, unless a test has them share.
+        var environment = ["PROVIDER_SERVER_SCOREBOARD": ""].merging(environment) { $1 }
         if !command.isEmpty {
             line = command + ["env", "PATH=" + (environment["PATH"] ?? "")] + line
             environment["PATH"] = ProcessInfo.processInfo.environment["PATH"]

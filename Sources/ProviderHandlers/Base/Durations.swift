@@ -9,6 +9,11 @@ extension Duration {
     /// The rest of a deadline can be negative: the thread may not have run since the deadline passed.
     public var pollMilliseconds: CInt { self > .zero ? CInt(clamping: milliseconds + 1) : 0 }
 
+    /// Nanoseconds; 0 for a negative duration.
+    var nanoseconds: UInt64 {
+        UInt64(clamping: components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000)
+    }
+
     /// Seconds with their fraction, for texts and JSON.
     var inSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18

@@ -63,6 +63,34 @@ struct UnreadableFile: Error {
     var code: CInt = 0
 }
 
+/// A file that readers see whole: as it was before, or as it is after.
+enum WholeFile {
+    /// Writes the bytes to a file beside `path`, which then takes the place of `path`.
+    ///
+    /// - Returns: why it cannot be written, with the path; nil when it was.
+    static func write(_ bytes: [UInt8], to path: String, mode: mode_t) -> String? {
+        let draft = "\(path).\(getpid())"
+        // Not the file that somebody may have put there.
+        unsafe unlink(draft)
+        let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
+        guard descriptor >= 0 else { return "\(draft): \(systemError(errno))" }
+        var code: CInt = 0
+        var sent = 0
+        while sent < bytes.count && code == 0 {
+            let count = unsafe bytes[sent...].withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
+            if count < 0 && errno != EINTR { code = errno }
+            sent += max(count, 0)
+        }
+        close(descriptor)
+        if code == 0, unsafe rename(draft, path) != 0 { code = errno }
+        guard code != 0 else { return nil }
+        unsafe unlink(draft)
+        return "\(path): \(systemError(code))"
+    }
+}
+
 /// A directory of the file system.
 enum Directory {
     /// The names in a directory, in no order; empty when the directory cannot be read.

@@ -31,6 +31,9 @@ public struct HMACValidator: Sendable {
         guard hmac.utf8.count <= Self.maxLength, hmac.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw .refused(.invalidHMAC)
         }
+        let started = ContinuousClock.now
+        var timing = Timing.unavailableHMAC
+        defer { exchange.validation = (timing, ContinuousClock.now - started) }
         let response: HTTPResponse
         do throws(TransferError<Interrupted>) {
             response = try central.post(
@@ -43,8 +46,10 @@ public struct HMACValidator: Sendable {
             }
         }
         switch Verdict(response) {
-        case .valid: return
-        case .invalid: throw .refused(.invalidHMAC)
+        case .valid: timing = .validHMAC
+        case .invalid:
+            timing = .invalidHMAC
+            throw .refused(.invalidHMAC)
         case .none(let cause): throw unavailable(cause, exchange)
         case .keyRefused: throw unavailable(keyRefusal, exchange)
         }

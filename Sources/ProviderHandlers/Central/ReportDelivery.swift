@@ -24,7 +24,9 @@ struct ReportDelivery {
     }
 
     /// Blocks the calling thread until the outcome is known.
-    func deliver(_ report: [UInt8]) -> Outcome {
+    ///
+    /// - Parameter status: becomes that of the central system's last response; nil without a response.
+    func deliver(_ report: [UInt8], status: inout Int?) -> Outcome {
         let deadline = ContinuousClock.now + limit
         var attempts = 0
         while true {
@@ -35,6 +37,7 @@ struct ReportDelivery {
             do throws(HTTPError) {
                 let response = try central.post(
                     "/api/provider/health", report, total: min(Self.attemptLimit, rest))
+                status = response.head.status
                 switch response.head.status {
                 case 200..<300: return .delivered(attempts: attempts)
                 case 429, 500...:
@@ -43,6 +46,7 @@ struct ReportDelivery {
                 default: return .refused(status: response.head.status)
                 }
             } catch {
+                status = nil
                 cause = "\(error)"
             }
             let pause = max(Self.backoff(attempts), retryAfter ?? .zero)

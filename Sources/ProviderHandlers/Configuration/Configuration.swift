@@ -28,6 +28,9 @@ public struct Configuration: Sendable, Equatable {
         public var maxInFlight = 64
         /// Largest request body in bytes; a larger body gets a 413.
         public var maxBodyBytes = 33_554_432
+        /// Path of the file that the workers of this machine share; the layout's version is added to it. Empty keeps admission
+        /// and counts to each worker.
+        public var scoreboard = "/run/provider-client/scoreboard"
         /// How long requests in flight may take to finish after SIGTERM.
         public var drainTimeout = Duration.seconds(600)
     }

@@ -89,6 +89,7 @@ enum ConfigurationSchema {
         ConfigurationKey("server", "max_in_flight", \.server.maxInFlight, .whole(1...4096)),
         // A tebibyte: a body is never held in memory.
         ConfigurationKey("server", "max_body_bytes", \.server.maxBodyBytes, .whole(1...1_099_511_627_776)),
+        ConfigurationKey("server", "scoreboard", \.server.scoreboard, .filePath, isFixed: true),
         ConfigurationKey("server", "drain_timeout", \.server.drainTimeout, .seconds),
 
         ConfigurationKey("ollama", "url", \.ollama.url, .url),

@@ -24,6 +24,7 @@ public struct CompletionForwarder: Sendable {
             .post, target(of: exchange.request), headers: headers(of: exchange.request), body: try body.open(),
             timeouts: HTTPTimeouts(
                 connect: engine.connectTimeout, firstByte: engine.firstByteTimeout, idle: engine.idleTimeout))
+        exchange.noteEngineAsked()
         let relay = ResponseRelay(exchange, body, heldBytes: heldBytes)
         do throws(TransferError<Interrupted>) {
             try http.run(request, handler: relay, interruption: exchange.interruption(cancellation))

@@ -48,16 +48,25 @@ public enum BusyVerdict: Sendable, Equatable {
     }
 }
 
-/// One look at the GPUs, as far as it matters for how many completions it lets in.
+/// One look at the GPUs, as far as it matters for the number of completions that it lets in.
 public struct GPULook: Sendable, Equatable {
-    /// Counts the looks.
+    /// Counts the looks of this process.
     let number: UInt64
-    /// Completions admitted until then can be seen in the sample. nil for a source whose samples are far apart: there
-    /// the next sample is taken to show all that came before it.
+    /// Completions admitted until then can be seen in the sample. nil for a source whose samples are far apart: there the
+    /// next sample is taken to show everything before it.
     let shows: ContinuousClock.Instant?
+    /// When a sample of such a source was taken; nil when the looks of other workers do not matter.
+    let taken: ContinuousClock.Instant?
+    /// The least time between two samples of such a source: the samples of several workers count as those of one.
+    let spacing: Duration
 
-    init(number: UInt64, shows: ContinuousClock.Instant? = nil) {
+    init(
+        number: UInt64, shows: ContinuousClock.Instant? = nil, taken: ContinuousClock.Instant? = nil,
+        spacing: Duration = .zero
+    ) {
         self.number = number
         self.shows = shows
+        self.taken = taken
+        self.spacing = spacing
     }
 }

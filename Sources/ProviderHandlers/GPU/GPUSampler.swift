@@ -105,6 +105,11 @@ public final class GPUSampler: Sendable {
         return (BusyRule.verdict(status, rule.withLock { $0 }), isKnown ? sample : nil)
     }
 
+    /// Time since the newest sample; nil without one.
+    var sampleAge: Duration? {
+        read { state, now in state.newest.map { max(now - $0, .zero) } }
+    }
+
     /// Takes up another threshold and policy. What is read and how stays as it is until a restart.
     public func change(to configuration: Configuration.GPU) {
         rule.withLock { $0 = configuration }

@@ -11,6 +11,7 @@ struct SamplerState {
 
     private let source: Configuration.GPUSource
     private let maxAge: Duration
+    private let interval: Duration
     private var judge: GPUJudge
     private var nvidiaSMI: NvidiaSMIState
     private var nvml = NVMLState()
@@ -22,6 +23,7 @@ struct SamplerState {
     init(_ configuration: Configuration.GPU) {
         source = configuration.source
         maxAge = configuration.maxSampleAge
+        interval = configuration.sampleInterval
         judge = GPUJudge(devices: configuration.devices)
         nvidiaSMI = NvidiaSMIState(configuration)
     }
@@ -106,8 +108,13 @@ struct SamplerState {
     func sample(at now: ContinuousClock.Instant) -> GPULook {
         // NVML's renewals show what came before them; of nvidia-smi each run is a look of its own.
         let isOfNVML = nvml.fresh(at: now) != nil || !isNvidiaSMINewer
-        let word = isOfNVML ? nvml.last?.time : nil
-        return GPULook(number: samples, shows: word.map { $0 - NVMLState.renewal })
+        if isOfNVML, let word = nvml.last?.time { return GPULook(number: samples, shows: word - NVMLState.renewal) }
+        return GPULook(number: samples, taken: nvidiaSMI.last?.time, spacing: interval)
+    }
+
+    /// When the newest sample was taken, or confirmed by NVML; nil without one.
+    var newest: ContinuousClock.Instant? {
+        [nvml.last?.time, nvidiaSMI.last?.time].compactMap(\.self).max()
     }
 
     /// The state at `now`: a sample grows old without anybody doing anything.

@@ -74,6 +74,17 @@ public final class HealthCheck: Sendable {
         return JSONResponse.make(status: report.errors == nil ? 200 : 503, report)
     }
 
+    /// Collects the parts again, unless they are younger than `age`. Blocks as a request does.
+    func refresh(after age: Duration) {
+        let isYoung = state.withLock { state in state.last.map { ContinuousClock.now - $0.time < age } ?? false }
+        if !isYoung, isMineToCollect() { _ = collect() }
+    }
+
+    /// What the newest collection found, and how long ago; nil before the first.
+    var latest: (parts: ReportCollector.Parts, age: Duration)? {
+        state.withLock { state in state.last.map { ($0.parts, ContinuousClock.now - $0.time) } }
+    }
+
     private func parts() -> Parts {
         if isMineToCollect() { return collect() }
         if let parts = recentParts() { return parts }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 public import Logging
 
 /// Collects and delivers one report, and logs the outcome.
@@ -63,26 +64,57 @@ public final class Reporter: Sendable {
         return (JSON.encode(report), obstacles.isEmpty ? nil : obstacles.joined(separator: "; "))
     }
 
-    /// Collects and delivers; blocks for about `provider.report_timeout` at most.
-    public func run() -> Outcome {
+    /// Collects, delivers, and leaves a record of it; blocks for about `provider.report_timeout` at most.
+    ///
+    /// - Parameter interval: seconds until the next run.
+    public func run(interval: Double = ReportRecord.timerInterval) -> Outcome {
+        let started = Date().timeIntervalSince1970
+        let result = report()
+        record(result, started: started, interval: interval)
+        return result.outcome
+    }
+
+    /// What came of a run, in a sentence without a full stop, and the central system's status if it responded.
+    private typealias RunResult = (outcome: Outcome, text: String, status: Int?)
+
+    private func report() -> RunResult {
         let deadline = deadline
-        guard let models = waitForModels(until: deadline) else { return .notDelivered }
+        let models: [Model]
+        switch waitForModels(until: deadline) {
+        case .success(let list): models = list
+        case .failure(let cause): return (.notDelivered, "the engine gives no list of models: \(cause)", nil)
+        }
         if models.isEmpty {
             logger.warning("the engine has no model: the central system removes those of earlier reports")
         }
         let report = report(.success(models), until: deadline)
         for error in report.errors ?? [] { logger.warning("reported without: \(error)") }
         let delivery = ReportDelivery(central: central, limit: deadline - .now, logger: logger)
-        switch delivery.deliver(JSON.encode(report)) {
+        var status: Int?
+        switch delivery.deliver(JSON.encode(report), status: &status) {
         case .delivered(let attempts):
             logger.info("report delivered: \(Self.contents(report)), attempts \(attempts)")
-            return .delivered
+            return (.delivered, "accepted", status)
         case .notDelivered(let cause, let attempts):
             logger.error("report not delivered: \(cause), attempts \(attempts)")
-            return .notDelivered
+            return (.notDelivered, "not delivered: \(cause)", status)
         case .refused(let status):
             logger.error("report refused: central answered \(status)\(hint(status))")
-            return .refused
+            let reason =
+                [401, 403].contains(status) ? "central refused the key" : "central refused the report (\(status))"
+            return (.refused, reason, status)
+        }
+    }
+
+    private func record(_ result: RunResult, started: Double, interval: Double) {
+        guard let path = ReportRecord.path(configuration) else { return }
+        let former = ReportRecord(path: path)
+        let record = ReportRecord(
+            lastAttempt: started, lastSuccess: result.outcome == .delivered ? started : former?.lastSuccess,
+            exitStatus: result.outcome.rawValue, outcome: result.text, responseStatus: result.status,
+            interval: interval)
+        if let problem = record.write(to: path) {
+            logger.warning("the outcome is not recorded for metrics: \(problem)")
         }
     }
 
@@ -128,7 +160,7 @@ extension Reporter {
     /// Asks the engine until it gives a list, with a backoff, and gives up when the time for it is over.
     ///
     /// - Returns: nil without a list; the log then has the reason and advice.
-    private func waitForModels(until deadline: ContinuousClock.Instant) -> [Model]? {
+    private func waitForModels(until deadline: ContinuousClock.Instant) -> Result<[Model], NoModelList> {
         let timeout = configuration.provider.reportTimeout
         let end = deadline - min(gpuLimit + Self.deliveryReserve, timeout / 2)
         // Leaves time for a last request after the last pause.
@@ -139,7 +171,7 @@ extension Reporter {
             attempts += 1
             let cause: NoModelList
             switch models(within: min(Self.modelsLimit, end - .now)) {
-            case .success(let models): return models
+            case .success(let models): return .success(models)
             case .failure(let failure): cause = failure
             }
             let rest = end - ContinuousClock.now - lastQuestion
@@ -149,7 +181,7 @@ extension Reporter {
                     report not sent: engine: \(cause); asked \(attempts) times within provider.report_timeout; \
                     start the engine or correct ollama.url (provider-reporter --dry-run shows what it says)
                     """)
-                return nil
+                return .failure(cause)
             }
             let pause = min(ReportDelivery.backoff(attempts), rest)
             // One warning for each kind of trouble in a run.

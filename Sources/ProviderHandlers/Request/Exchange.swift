@@ -5,6 +5,12 @@ final class Exchange {
     private(set) var status: Int?
     private(set) var bytesSent = 0
     private(set) var firstByte: Duration?
+    /// Whether the request is a completion that was admitted.
+    var isAdmitted = false
+    /// From the request's start until the engine was asked.
+    private(set) var engineAsked: Duration?
+    /// How long the central system took for the HMAC, by its verdict.
+    var validation: (timing: Timing, duration: Duration)?
     /// Whether nginx was told to forward the request; there is no status of ours then.
     private(set) var isHandedOver = false
     /// The code of the refusal that was the response.
@@ -41,6 +47,9 @@ final class Exchange {
         noteFirstByte()
     }
 
+    /// Notes that the engine is asked now, by the worker or by nginx.
+    func noteEngineAsked() { engineAsked = ContinuousClock.now - started }
+
     private func noteFirstByte() {
         if firstByte == nil { firstByte = ContinuousClock.now - started }
     }
@@ -66,6 +75,7 @@ final class Exchange {
     func handOver(host: String) throws(Interrupted) {
         client.drain(within: Self.drainLimit)
         isHandedOver = true
+        noteEngineAsked()
         let head = HTTPResponseHead(
             status: 200,
             headers: [HTTPHeader("X-Accel-Redirect", "@engine"), HTTPHeader("X-Provider-Engine-Host", host)])

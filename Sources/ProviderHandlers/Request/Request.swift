@@ -17,6 +17,8 @@ public struct Request: Sendable {
     public var userAgent: String
     /// Value of the configured HMAC header, several of them joined with ", "; empty when absent.
     public var hmac: String
+    /// Whether nginx asks for the machine's status: its parameter PROVIDER_STATUS is `on`, which no client's header can set.
+    public var isForStatus = false
 
     public init(
         method: String, path: String, query: String = "", contentLength: Int? = 0, id: String = "",

@@ -53,6 +53,9 @@ public final class Scoreboard: Sendable {
     /// Completions of this worker that run now.
     package var ownInFlight: Int { state.withLock { $0.mirror.inFlight } }
 
+    /// Completions of all workers that run now.
+    package var inFlight: Int { state.withLock { inFlight($0) } }
+
     /// Takes a place, unless `judge` refuses it; to be given back with `release`.
     ///
     /// - Parameter judge: gets the machine as it is and returns why not, or nil to admit, with `samples` changed as the

@@ -80,3 +80,10 @@ import Testing
         }
     }
 }
+
+extension ReportDelivery {
+    fileprivate func deliver(_ report: [UInt8]) -> Outcome {
+        var status: Int?
+        return deliver(report, status: &status)
+    }
+}

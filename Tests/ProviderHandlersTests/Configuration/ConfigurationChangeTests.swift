@@ -7,6 +7,7 @@ import Testing
 struct ConfigurationChangeTests {
     private static let fixed = [
         "server.socket", "server.socket_group", "server.host", "server.port", "server.allow_remote",
+        "server.scoreboard",
         "gpu.source", "gpu.nvidia_smi", "gpu.nvidia_smi_timeout", "gpu.devices", "gpu.sample_interval",
         "gpu.max_sample_age",
     ]

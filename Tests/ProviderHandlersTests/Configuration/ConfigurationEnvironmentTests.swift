@@ -39,7 +39,10 @@ struct ConfigurationEnvironmentTests {
 
     /// As a container's `PORT=${PORT:-}` leaves it.
     @Test func emptySaysNothingElsewhere() throws {
-        let empty = ["", "socket", "socket_group", "api_key", "api_key_file", "url", "devices", "tunnel", "metrics"]
+        let empty = [
+            "", "socket", "socket_group", "api_key", "api_key_file", "url", "devices", "tunnel", "metrics",
+            "scoreboard",
+        ]
         let keys = ConfigurationSchema.keys.filter { !empty.contains($0.name) || $0.path == "provider.url" }
         let environment = Dictionary(uniqueKeysWithValues: keys.map { ($0.variable, "") })
         let fixture = try ConfigurationFixture()

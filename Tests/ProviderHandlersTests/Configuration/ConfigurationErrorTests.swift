@@ -4,7 +4,7 @@ import Testing
 @testable import ProviderHandlers
 
 private let serverKeys =
-    "socket, socket_group, host, port, allow_remote, max_in_flight, max_body_bytes or drain_timeout"
+    "socket, socket_group, host, port, allow_remote, max_in_flight, max_body_bytes, scoreboard or drain_timeout"
 private let providerKeys = "api_key, api_key_file, url, type, hmac, hmac_header or report_timeout"
 private let sections = "server, ollama, provider, ngrok, cloudflare, gpu or log"
 private let url = "an http:// or https:// URL with a host, without user, query or fragment"

@@ -85,6 +85,9 @@ let settings: [Setting] = [
     Setting("cloudflare.metrics", "http://127.0.0.1:20241", "PROVIDER_CLOUDFLARE_METRICS") {
         $0.cloudflare.metrics = "http://127.0.0.1:20241"
     },
+    Setting("server.scoreboard", "/dev/shm/board", "PROVIDER_SERVER_SCOREBOARD") {
+        $0.server.scoreboard = "/dev/shm/board"
+    },
     Setting("gpu.source", "nvidia-smi", "PROVIDER_GPU_SOURCE") { $0.gpu.source = .nvidiaSMI },
     Setting("gpu.nvidia_smi", "/usr/bin/nvidia-smi", "PROVIDER_GPU_NVIDIA_SMI") {
         $0.gpu.nvidiaSMI = "/usr/bin/nvidia-smi"

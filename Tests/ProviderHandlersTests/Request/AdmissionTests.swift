@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct AdmissionTests {
     @Test func neverMoreThanTheLimitAtOnce() {
-        let admission = Admission(limit: 3, perSample: 0) { (.idle, nil) }
+        let admission = Admission(limit: 3, perSample: 0, scoreboard: .private) { (.idle, nil) }
         let most = Mutex(0)
         DispatchQueue.concurrentPerform(iterations: 5000) { _ in
             do throws(Interrupted) {
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test func anotherLimitHoldsForTheNext() throws {
-        let admission = Admission(limit: 1, perSample: 0) { (.idle, nil) }
+        let admission = Admission(limit: 1, perSample: 0, scoreboard: .private) { (.idle, nil) }
         try admission.withPlace { _ throws(Interrupted) in
             #expect(admission.refusal == .tooManyInFlight(limit: 1))
             admission.change(limit: 2, perSample: 0)
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test func aGPUThatTellsNothingTakesOneAtATime() throws {
-        let admission = Admission(limit: 64, perSample: 0) { (.unreadable, nil) }
+        let admission = Admission(limit: 64, perSample: 0, scoreboard: .private) { (.unreadable, nil) }
         #expect(admission.refusal == nil)
         try admission.withPlace { _ throws(Interrupted) in
             #expect(admission.refusal == .gpuBusy)
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func aPlaceIsGivenBackWhateverHappens() {
-        let admission = Admission(limit: 1, perSample: 0) { (.idle, nil) }
+        let admission = Admission(limit: 1, perSample: 0, scoreboard: .private) { (.idle, nil) }
         #expect(throws: Interrupted.clientGone) {
             try admission.withPlace { _ throws(Interrupted) in throw .clientGone }
         }
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test func cuttingReachesThoseThatRunAndThoseThatStillStart() throws {
-        let admission = Admission(limit: 2, perSample: 0) { (.idle, nil) }
+        let admission = Admission(limit: 2, perSample: 0, scoreboard: .private) { (.idle, nil) }
         try admission.withPlace { cancellation throws(Interrupted) in
             #expect(!cancellation.isCancelled)
             admission.cutAll()
@@ -100,7 +100,9 @@ import Testing
     /// A burst between two samples: the limit gets in, and the same number again with the next sample.
     @Test func soManyForEachSample() {
         let sample = Mutex<UInt64>(1)
-        let admission = Admission(limit: 64, perSample: 3) { (.idle, .init(number: sample.withLock { $0 })) }
+        let admission = Admission(limit: 64, perSample: 3, scoreboard: .private) {
+            (.idle, .init(number: sample.withLock { $0 }))
+        }
         for _ in 0..<2 {
             let letIn = Mutex(0)
             #expect(admission.refusal == nil)
@@ -120,7 +122,9 @@ import Testing
 
     @Test func aReadingThatIsOlderByNowLetsInNoMore() throws {
         let sample = Mutex<UInt64>(7)
-        let admission = Admission(limit: 64, perSample: 1) { (.idle, .init(number: sample.withLock { $0 })) }
+        let admission = Admission(limit: 64, perSample: 1, scoreboard: .private) {
+            (.idle, .init(number: sample.withLock { $0 }))
+        }
         try admission.withPlace { _ in }
         sample.withLock { $0 = 6 }
         #expect(admission.refusal == .gpuBusy)
@@ -131,7 +135,7 @@ import Testing
     /// What `/health` reports: the GPU's reasons and no other.
     @Test func theGPUsPart() throws {
         let verdict = Mutex(BusyVerdict.idle)
-        let admission = Admission(limit: 1, perSample: 0) { (verdict.withLock { $0 }, nil) }
+        let admission = Admission(limit: 1, perSample: 0, scoreboard: .private) { (verdict.withLock { $0 }, nil) }
         func isBusy(_ next: BusyVerdict) -> Bool {
             verdict.withLock { $0 = next }
             return admission.isGPUBusy
@@ -142,7 +146,7 @@ import Testing
             #expect(admission.refusal == .tooManyInFlight(limit: 1))
             #expect([.idle, .busy, .unknown("x"), .unreadable].map(isBusy) == [false, true, true, true])
         }
-        let used = Admission(limit: 1, perSample: 1) { (.idle, .init(number: 1)) }
+        let used = Admission(limit: 1, perSample: 1, scoreboard: .private) { (.idle, .init(number: 1)) }
         #expect(!used.isGPUBusy)
         // Also where the limit would be the first to be said.
         try used.withPlace { _ in #expect(used.isGPUBusy) }
@@ -155,7 +159,8 @@ import Testing
         let clock = Mutex(start)
         let sample = Mutex(GPULook(number: 1, shows: start - .milliseconds(200)))
         let admission = Admission(
-            limit: 64, perSample: 2, now: { clock.withLock { $0 } }, gpu: { (.idle, sample.withLock { $0 }) })
+            limit: 64, perSample: 2, scoreboard: .private, now: { clock.withLock { $0 } },
+            gpu: { (.idle, sample.withLock { $0 }) })
         func pass(_ milliseconds: Int, word: Int, _ number: UInt64) {
             clock.withLock { $0 = start + .milliseconds(milliseconds) }
             sample.withLock { $0 = .init(number: number, shows: start + .milliseconds(word - 200)) }
@@ -186,15 +191,15 @@ import Testing
     /// No limit, no samples, or another reason first.
     @Test func whereSamplesLimitNothing() throws {
         for admission in [
-            Admission(limit: 64, perSample: 0) { (.idle, .init(number: 1)) },
-            Admission(limit: 64, perSample: 1) { (.idle, nil) },
+            Admission(limit: 64, perSample: 0, scoreboard: .private) { (.idle, .init(number: 1)) },
+            Admission(limit: 64, perSample: 1, scoreboard: .private) { (.idle, nil) },
         ] {
             for _ in 0..<10 { try admission.withPlace { _ in } }
             #expect(admission.refusal == nil)
         }
-        let full = Admission(limit: 1, perSample: 1) { (.idle, .init(number: 1)) }
+        let full = Admission(limit: 1, perSample: 1, scoreboard: .private) { (.idle, .init(number: 1)) }
         try full.withPlace { _ in #expect(full.refusal == .tooManyInFlight(limit: 1)) }
-        let unknown = Admission(limit: 1, perSample: 1) { (.unknown("why"), nil) }
+        let unknown = Admission(limit: 1, perSample: 1, scoreboard: .private) { (.unknown("why"), nil) }
         #expect(unknown.refusal == .gpuUnknown)
     }
 }

@@ -47,10 +47,10 @@ extension Scoreboard.Notice {
 
 /// Another worker's process.
 struct Peer {
-    let process: ChildProcess
+    let process: TestSupport.ChildProcess
 
     init(_ command: String, _ path: String, _ arguments: String...) throws {
-        process = try ChildProcess(try BuiltProduct.path("scoreboard-peer"), [command, path] + arguments)
+        process = try TestSupport.ChildProcess(try BuiltProduct.path("scoreboard-peer"), [command, path] + arguments)
     }
 
     /// Waits until it has written the word.

@@ -13,6 +13,7 @@ final class PipelineFixture: Sendable {
     let central: ScriptedServer
     let pipeline: Pipeline
     let admission: Admission
+    let scoreboard: Scoreboard
     let log = RecordingLog()
     private let verdict: SharedValue<BusyVerdict>
     private let current: SharedValue<GPUStatus>
@@ -37,8 +38,10 @@ final class PipelineFixture: Sendable {
         let logger = log.logger
         let current = SharedValue(status)
         let verdict = SharedValue(gpu ?? BusyRule.verdict(status, configuration.gpu))
+        let scoreboard = Scoreboard.private
         let admission = Admission(
-            limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample
+            limit: configuration.server.maxInFlight, perSample: configuration.gpu.admitPerSample,
+            scoreboard: scoreboard
         ) { (verdict.value, sample.map { .init(number: $0) }) }
         let http = HTTPClient(proxied: false)
         pipeline = Pipeline(
@@ -57,7 +60,8 @@ final class PipelineFixture: Sendable {
                     configuration: configuration),
                 gpu: { current.value }, isGPUBusy: { admission.isGPUBusy }, freshness: freshness,
                 maxAge: maxAge, logger: logger),
-            logger: logger)
+            recorder: RequestRecorder(scoreboard), watch: nil, logger: logger)
+        self.scoreboard = scoreboard
         self.engine = engine
         self.central = central
         self.admission = admission
@@ -129,5 +133,12 @@ extension FakeClient.Response {
             let error: Detail
         }
         return (try? JSONDecoder().decode(Body.self, from: Data(body)))?.error.code
+    }
+}
+
+extension Scoreboard {
+    /// One that no other process shares.
+    static var `private`: Scoreboard {
+        Scoreboard(path: nil, worker: WorkerIdentity(name: "test", version: "0", started: 0))
     }
 }

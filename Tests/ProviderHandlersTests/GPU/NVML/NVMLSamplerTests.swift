@@ -40,7 +40,7 @@ struct NVMLSamplerTests {
     func freshness() async throws {
         let fake = try FakeNVML("gpu0.utilization 0\nallow 3")
         try await withSampler(fake, try FakeNvidiaSMI()) { sampler, _ in
-            let admission = Admission(limit: 64, perSample: 0) { sampler.reading }
+            let admission = Admission(limit: 64, perSample: 0, scoreboard: .private) { sampler.reading }
             try await eventually("three samples") { fake.samples == 3 && known(sampler) != nil }
             #expect(admission.refusal == nil)
             try fake.set("gpu0.utilization 21\nallow 5")

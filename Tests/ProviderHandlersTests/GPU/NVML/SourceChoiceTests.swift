@@ -232,7 +232,8 @@ struct SourceChoiceTests {
     func counting() {
         var state = state()
         run(&state, .success(slow), at: start)
-        #expect(state.sample(at: start) == GPULook(number: 1))
+        let second = Duration.seconds(1)
+        #expect(state.sample(at: start) == GPULook(number: 1, taken: start, spacing: second))
         _ = state.take(.sample(fast), at: start)
         let renewed = start - .milliseconds(200)
         #expect(state.sample(at: start) == GPULook(number: 2, shows: renewed))
@@ -243,9 +244,10 @@ struct SourceChoiceTests {
             state.sample(at: start + .milliseconds(50))
                 == GPULook(number: 3, shows: renewed + .milliseconds(50)))
         run(&state, .success(slow), at: start + .seconds(3))
-        #expect(state.sample(at: start + .seconds(3)) == GPULook(number: 4))
+        let look = GPULook(number: 4, taken: start + .seconds(3), spacing: second)
+        #expect(state.sample(at: start + .seconds(3)) == look)
         run(&state, .failure(broken), at: start + .seconds(4))
-        #expect(state.sample(at: start + .seconds(4)) == GPULook(number: 4))
+        #expect(state.sample(at: start + .seconds(4)) == look)
     }
 
     @Test("a sample that grows old is no new one: NVML may hang")
@@ -259,7 +261,8 @@ struct SourceChoiceTests {
         _ = state.take(.failure("NVML crashed"), at: start + .seconds(3))
         #expect(state.sample(at: start + .seconds(4)) == GPULook(number: 1, shows: shows))
         run(&state, .success(slow), at: start + .seconds(5))
-        #expect(state.sample(at: start + .seconds(5)) == GPULook(number: 2))
+        let look = GPULook(number: 2, taken: start + .seconds(5), spacing: .seconds(1))
+        #expect(state.sample(at: start + .seconds(5)) == look)
     }
 
     // MARK: Only signs of life
