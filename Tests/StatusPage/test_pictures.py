@@ -1,0 +1,20 @@
+"""The pictures that the documents show: `scripts/test-page --screenshots docs/images -k picture`."""
+
+import pytest
+
+PICTURES = {
+    "light": dict(viewport={"width": 1120, "height": 100}, color_scheme="light"),
+    "dark": dict(viewport={"width": 1120, "height": 100}, color_scheme="dark"),
+    "narrow": dict(viewport={"width": 360, "height": 740}, color_scheme="light"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture(open_page, request, name):
+    folder = request.config.getoption("--screenshots")
+    if folder is None:
+        pytest.skip("no --screenshots DIRECTORY")
+    folder.mkdir(parents=True, exist_ok=True)
+    page = open_page(**PICTURES[name], timezone_id="Europe/Berlin")
+    # The narrow one as a phone shows it, the others whole.
+    page.screenshot(path=folder / f"status-{name}.png", full_page=name != "narrow")
