@@ -19,10 +19,10 @@ def browser():
     """Debian's, or the program that CHROMIUM names."""
     with sync_playwright() as playwright:
         # Chromium has no sandbox for root.
-        arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+        arguments = ["--disable-lcd-text", *(["--no-sandbox"] if os.getuid() == 0 else [])]
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-            args=[*arguments, "--enable-precise-memory-info"])
+            args=arguments)
         yield browser
         browser.close()
 

@@ -52,7 +52,8 @@ function duration(seconds) {
   if (seconds < 60) return unit(tenths, "s")(seconds);
   const units = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
   const [large, name, small, rest] = units.find(([size]) => seconds >= size);
-  return `${unit(whole, name)(Math.floor(seconds / large))} ${unit(whole, rest)(Math.floor((seconds % large) / small))}`;
+  const remainder = Math.floor((seconds % large) / small);
+  return unit(whole, name)(Math.floor(seconds / large)) + (remainder ? ` ${unit(whole, rest)(remainder)}` : "");
 }
 
 // A moment as the reader writes it, with its distance from `now`; both clocks are the provider's.
@@ -142,8 +143,9 @@ function showGPU(card, gpu, now, limit) {
   const history = gpu.history ?? [];
   write(card.querySelector("h3"), `GPU ${gpu.index}: ${gpu.name ?? "N/A"}`);
   write(part("now"), known(gpu.utilization_percent, percent));
-  const used = known(gpu.memory_used_bytes, gibibytes), total = known(gpu.memory_total_bytes, gibibytes);
-  write(part("memory"), used === total ? used : `${used} of ${total}`);
+  const used = gpu.memory_used_bytes, total = gpu.memory_total_bytes;
+  const share = (all) => `${known(used, (one) => tenths.format(one / 2 ** 30))} of ${gibibytes(all)}`;
+  write(part("memory"), total === null ? known(used, gibibytes) : known(total, share));
   write(part("temperature"), known(gpu.temperature_celsius, celsius));
   write(part("power"), known(gpu.power_watts, watts));
 
@@ -191,7 +193,7 @@ function showGPUs({ gpu, gpus, settings }, now, age) {
 
 // --- Everything else ----------------------------------------------------------------------------
 
-const endpoint = (name) => (name === "chat_completions" ? "chat completions" : name);
+const endpoint = (name) => (name === "chat_completions" ? "chat" : name);
 
 function showRequests({ requests, completions }) {
   const recent = requests.last_15_minutes;
