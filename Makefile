@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # that wait for something wait for each other.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 12
 
-.PHONY: help run build deb test test-bare test-terminal reliability soak test-asan test-tsan test-e2e test-containers test-fleet test-system fuzz \
+.PHONY: help run build deb test test-bare test-terminal reliability soak test-asan test-tsan test-e2e test-page test-containers test-fleet test-system fuzz \
 	bench bench-gpu lint format check-binaries clean
 .DEFAULT_GOAL := help
 
@@ -66,6 +66,10 @@ test-e2e: ## test with the official Python clients and a real engine
 	@scripts/install-dependencies e2e
 	@scripts/test-e2e
 
+test-page: ## test the status page in headless Chromium; PICTURES=docs/images writes the documents' pictures
+	@scripts/install-dependencies page
+	@scripts/test-page $(if $(PICTURES),--screenshots $(PICTURES))
+
 test-containers: build ## build the containers with podman and run them; needs root
 	@scripts/install-dependencies containers
 	$(release) --product provider-sandbox
@@ -107,4 +111,4 @@ check-binaries: build ## check size and libraries of the release binaries
 	scripts/check-binaries .build/release/provider-fcgi .build/release/provider-reporter
 
 clean: ## remove what was built and run
-	rm -rf .build .build-asan .build-e2e .build-fuzz .build-system .build-tsan .run
+	rm -rf .build .build-asan .build-e2e .build-fuzz .build-page .build-system .build-tsan .run
