@@ -26,7 +26,9 @@
       if (n % 3 === 0) gpu.history.shift();
       if (n % 3 === 0) gpu.history.push({ time: text(), utilization_percent: (n * 7) % 101, memory_used_bytes: n * 1e6 });
     }
-    status.all.completions.unshift({ ...status.all.completions.pop(), time: text(), milliseconds: (n * 37) % 9000 });
+    if (n % 10 === 0) {
+      status.all.completions.unshift({ ...status.all.completions.pop(), time: text(), milliseconds: (n * 37) % 9000 });
+    }
     status.completions = n % 300 < 30 ? status.all.completions.slice(0, n % 50) : status.all.completions;
     status.engine.models = Array.from({ length: 1 + (n % 5) }, (_, index) => `model-${n}-${index}`);
     recent.outcomes = status.all.outcomes.slice(0, 1 + (n % 5));

@@ -55,8 +55,9 @@ def test_axe_finds_nothing(machine, open_page, scheme, viewport):
         assert [(what, one["id"], [node["html"] for node in one["nodes"]]) for one in results["violations"]] == []
         assert len(results["passes"]) > 20
 
-    for state in documents.HEADLINES:
-        machine.worker.document = lambda: documents.with_headline(state)
+    # A state of each colour, and each icon.
+    for state in ("engine_down", "gpu_busy", "report_failed", "accepting"):
+        machine.worker.document = lambda: documents.with_headline(state) | {"completions": documents.completions(16)}
         expect(page.locator("#sentence")).to_have_text(documents.HEADLINES[state][0])
         expect_nothing(state)
     machine.worker.document = documents.unknown

@@ -102,7 +102,8 @@ function headline(state, text, command) {
   set(byId("headline"), "data-tone", tone);
   set(byId("icon"), "d", SHAPES[shape]);
   write(byId("word"), word);
-  write(byId("sentence"), text);
+  // A number and its sign stay on one line.
+  write(byId("sentence"), text.replaceAll(" %", "\u00a0%"));
   byId("fix").hidden = !command;
   byId("fix").dataset.copy = command ?? "";
   document.title = `${word}: ${text}`;
@@ -130,12 +131,13 @@ function runs(history, now) {
 }
 
 function byMinute(history, now) {
-  return Array.from({ length: SPAN / 60 }, (_, index) => {
-    const to = now - index * 60000;
-    const points = history.filter(({ time }) => Date.parse(time) > to - 60000 && Date.parse(time) <= to);
-    const values = (key) => points.map((point) => point[key]).filter((value) => value !== null && value !== undefined);
-    return { to, utilization: values("utilization_percent"), memory: values("memory_used_bytes") };
-  });
+  const rows = Array.from({ length: SPAN / 60 }, (_, index) => ({ to: now - index * 60000, utilization: [], memory: [] }));
+  for (const point of history) {
+    const found = rows[Math.floor((now - Date.parse(point.time)) / 60000)];
+    if (found && point.utilization_percent !== null) found.utilization.push(point.utilization_percent);
+    if (found && point.memory_used_bytes !== null) found.memory.push(point.memory_used_bytes);
+  }
+  return rows;
 }
 
 function showGPU(card, gpu, now, limit) {
@@ -209,11 +211,10 @@ function showRequests({ requests, completions }) {
     write(node.cells[2], count(one.count));
   });
   byId("no-completions").hidden = completions.length > 0;
-  each(byId("completions"), completions, "four", (node, one) => {
+  each(byId("completions"), completions, "completion", (node, one) => {
     write(node.cells[0], clock.format(Date.parse(one.time)));
-    write(node.cells[1], endpoint(one.endpoint));
-    outcome(node.cells[2], one);
-    write(node.cells[3], known(one.milliseconds, (value) => duration(value / 1000)));
+    outcome(node.cells[1], one);
+    write(node.cells[2], known(one.milliseconds, (value) => duration(value / 1000)));
   });
 }
 
