@@ -15,7 +15,7 @@ help:
 	@echo 'make TARGET, where TARGET is one of'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 20
 
-run: ## run everything behind a private nginx on port 8080 (PORT=) until Ctrl-C; ONCE=1: show and end
+run: ## run everything behind a private nginx on port 8080 (PORT=) until Ctrl-C; status page on 9180 (STATUS_PORT=); ONCE=1: show and end
 	@scripts/install-dependencies run
 	@# Also a make that is killed stops everything.
 	@exec setpriv --pdeathsig TERM -- scripts/run

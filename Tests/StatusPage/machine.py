@@ -125,14 +125,8 @@ class Machine:
         self.folder = folder
 
     def write_prefix(self):
-        subprocess.run([ROOT / "scripts/nginx-prefix", self.folder, str(free_port()), self.socket], check=True)
-        text = (ROOT / "nginx/provider-status.conf").read_text()
-        for old, new in [
-                ("127.0.0.1:9180", f"127.0.0.1:{self.port}"),
-                ("/usr/share/provider-client/status", f'"{ROOT / "nginx/status"}"')]:
-            assert old in text
-            text = text.replace(old, new)
-        (self.folder / "sites-enabled/provider-status.conf").write_text(text)
+        command = [ROOT / "scripts/nginx-prefix", self.folder, str(free_port()), self.socket, "", str(self.port)]
+        subprocess.run(command, check=True)
 
     def is_there(self):
         try:

@@ -5,8 +5,11 @@ import Synchronization
 public final class NginxServer: Sendable {
     /// Where it listens on 127.0.0.1.
     public let port: Int
+    /// Where it serves the status page, /status.json and /metrics; nil for a prefix of the test's own.
+    public let statusPort: Int?
     private let directory: TemporaryDirectory
     private let reservation: PortReservation
+    private let statusReservation: PortReservation?
     private let command: [String]
     private let process = Mutex<ChildProcess?>(nil)
     private let listener = Mutex("")
@@ -27,21 +30,30 @@ public final class NginxServer: Sendable {
         extraServerDirectives: String = "", replacing replacements: [(String, String)] = []
     ) async throws {
         let reservation = try PortReservation()
-        let directory = try await Self.prefix(port: reservation.port, workerSocket: workerSocket, engine: engine)
+        let statusReservation = try PortReservation()
+        let directory = try await Self.prefix(
+            port: reservation.port, workerSocket: workerSocket, engine: engine, statusPort: statusReservation.port)
         var replacements = replacements
         if !limitsClients { replacements += Self.clientLimits.map { ($0, "") } }
         for (shipped, other) in replacements { try Self.replace(shipped, by: other, in: directory) }
         if !extraServerDirectives.isEmpty { try Self.extend(directory, with: extraServerDirectives) }
-        try await self.init(directory, on: reservation, command: command)
+        try await self.init(directory, on: reservation, statusOn: statusReservation, command: command)
     }
 
     /// Starts it with whatever configuration is in a prefix.
     ///
-    /// - Parameter reservation: the port it listens on, as nginx.conf says as well.
+    /// - Parameters:
+    ///   - reservation: the port it listens on, as nginx.conf says as well.
+    ///   - statusReservation: the port of the status page, as provider-status.conf says as well.
     /// - Throws: with nginx's own words when it refuses its configuration.
-    public init(_ prefix: TemporaryDirectory, on reservation: PortReservation, command: [String] = []) async throws {
+    public init(
+        _ prefix: TemporaryDirectory, on reservation: PortReservation, statusOn statusReservation: PortReservation? = nil,
+        command: [String] = []
+    ) async throws {
         self.reservation = reservation
+        self.statusReservation = statusReservation
         port = reservation.port
+        statusPort = statusReservation?.port
         self.command = command
         directory = prefix
         try await start()
@@ -74,12 +86,13 @@ public final class NginxServer: Sendable {
     public static let executable = Tool.path("nginx") ?? "nginx"
 
     /// A new private prefix, as scripts/nginx-prefix makes it.
-    public static func prefix(port: Int, workerSocket: String, engine: String? = nil) async throws -> TemporaryDirectory
-    {
+    public static func prefix(
+        port: Int, workerSocket: String, engine: String? = nil, statusPort: Int? = nil
+    ) async throws -> TemporaryDirectory {
         let directory = try TemporaryDirectory()
         let script = try ChildProcess(
             Repository.root + "/scripts/nginx-prefix",
-            [directory.path, String(port), workerSocket] + [engine].compactMap { $0 })
+            [directory.path, String(port), workerSocket, engine ?? "", statusPort.map(String.init) ?? ""])
         guard try await script.waitForExit() == .status(0) else {
             throw NeverHappened(description: "scripts/nginx-prefix failed:\n\(script.standardError)")
         }
