@@ -42,7 +42,7 @@ RUN apt-get update \
 # The group is nginx's, in its image: the socket has mode 0660 and the group of the process that makes it.
 ARG UID=10001
 ARG GID=101
-RUN install -d -o "${UID}" -g "${GID}" -m 0750 /run/provider-client
+RUN install -d -o "${UID}" -g "${GID}" -m 0750 /run/provider-client /run/provider-scoreboard
 COPY --from=programs /programs/ /usr/bin/
 USER ${UID}:${GID}
 # Anything but a 200 is a failure, and so is no answer. /busy rather than /health: a worker whose engine is down is not
@@ -59,16 +59,19 @@ COPY containers/nginx.conf /etc/nginx/nginx.conf
 COPY nginx/provider-http.conf /etc/nginx/conf.d/00-provider-http.conf
 COPY nginx/provider-locations.conf nginx/provider-worker.conf nginx/provider-headers.conf nginx/provider-limits.conf \
     nginx/provider-tunnel.conf nginx/provider-errors.conf nginx/provider-log.conf /etc/nginx/snippets/
-COPY nginx/provider.conf /etc/nginx/provider/provider.conf
+COPY nginx/provider.conf nginx/provider-status.conf /etc/nginx/provider/
+COPY nginx/status /usr/share/provider-client/status
 # A container's loopback is its own, and its logs go to its standard output.
 RUN sed -i 's|listen 127.0.0.1:8080;|listen 8080;|' /etc/nginx/provider/provider.conf \
+    && sed -i 's|listen 127.0.0.1:9180|listen 9180|' /etc/nginx/provider/provider-status.conf \
     && sed -i 's|/var/log/nginx/provider.access.log|/dev/stdout|' /etc/nginx/snippets/provider-log.conf \
     && grep -q 'listen 8080;' /etc/nginx/provider/provider.conf \
+    && grep -q 'listen 9180 default_server;' /etc/nginx/provider/provider-status.conf \
     && grep -q 'access_log /dev/stdout' /etc/nginx/snippets/provider-log.conf
 ARG NGINX_UID=101
 ARG GID=101
 USER ${NGINX_UID}:${GID}
-EXPOSE 8080
+EXPOSE 8080 9180
 STOPSIGNAL SIGQUIT
 ENTRYPOINT []
 CMD ["nginx", "-e", "/dev/stderr", "-g", "daemon off;"]

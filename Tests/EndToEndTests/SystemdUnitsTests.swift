@@ -126,6 +126,22 @@ struct SystemdUnitsTests {
         #expect(try await Self.verify(directory).text.isEmpty == right.isEmpty)
     }
 
+    /// ProtectSystem=strict leaves /run read-only, so each service that writes there names the directory of tmpfiles.
+    @Test func workersAndReporterShareADirectory() throws {
+        let line = try #require(
+            try Repository.read("systemd/provider-client.tmpfiles").split(separator: "\n").first { !$0.hasPrefix("#") })
+        #expect(line == "d /run/provider-client 2755 provider-client www-data -")
+        let directory = line.split(separator: " ")[1]
+        for name in ["provider-fcgi@.service", "provider-reporter.service"] {
+            #expect(try Self.values("ReadWritePaths", in: name) == ["-\(directory)"])
+        }
+        let example = try Repository.read("config.example.yaml")
+        #expect(example.contains("\n  scoreboard: \(directory)/scoreboard\n"))
+        // nginx's group, as the socket's: nginx writes to handoff.sock there.
+        let group = try #require(try Self.value("SocketGroup", in: "provider-fcgi.socket"))
+        #expect(line.contains(" \(group) "))
+    }
+
     @Test func theDevicesAreOpen() throws {
         for name in ["provider-fcgi@.service", "provider-reporter.service"] {
             // It would hide /dev/nvidia*.
@@ -159,7 +175,7 @@ struct SystemdUnitsTests {
     private static let lifecycle: Set = [
         "Type", "RemainAfterExit", "ExecStart", "ExecStartPre", "ExecReload", "Restart", "RestartSec",
         "RestartPreventExitStatus", "TimeoutStartSec", "TimeoutStopSec", "WatchdogSec", "KillMode", "OOMPolicy",
-        "Sockets", "StandardInput", "SyslogIdentifier", "LimitNOFILE",
+        "Sockets", "StandardInput", "SyslogIdentifier", "LimitNOFILE", "Environment",
     ]
 
     /// Where the services that only ask systemd are restricted otherwise than the worker, and why.
@@ -174,6 +190,7 @@ struct SystemdUnitsTests {
         "PrivateDevices": "they need no GPU",
         "DevicePolicy": "PrivateDevices closes more",
         "DeviceAllow": "they need no GPU",
+        "ReadWritePaths": "they write no file",
         "ProcSubset": "nvidia-smi reads /proc/driver, they do not",
         "MemoryDenyWriteExecute": "NVIDIA's libraries ask for an executable stack, shells do not",
     ]
@@ -223,7 +240,8 @@ struct SystemdUnitsTests {
         if service != "provider-fcgi.service" {
             #expect(try Self.values("LoadCredential", in: service) == ["api_key:/etc/provider-client/api_key"])
         }
-        #expect(try Self.values("Environment", in: service) == [])
+        let names = service == "provider-fcgi@.service" ? ["WORKER_NAME=%N"] : []
+        #expect(try Self.values("Environment", in: service) == names)
     }
 
     /// With AccuracySec= and the delay of the first report, five minutes pass between two reports.
