@@ -7,7 +7,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # that wait for something wait for each other.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 12
 
-.PHONY: help run build deb test test-bare test-terminal reliability soak test-asan test-tsan test-e2e test-page test-containers test-fleet test-system fuzz \
+.PHONY: help run build deb test test-bare test-terminal reliability soak test-asan test-tsan test-e2e test-metrics test-page test-containers test-fleet test-system fuzz \
 	bench bench-gpu lint format check-binaries clean
 .DEFAULT_GOAL := help
 
@@ -65,6 +65,10 @@ test-tsan: ## run all tests under ThreadSanitizer
 test-e2e: ## test with the official Python clients and a real engine
 	@scripts/install-dependencies e2e
 	@scripts/test-e2e
+
+test-metrics: ## test the metrics, the alert rules and the dashboard with a real Prometheus
+	@scripts/install-dependencies metrics
+	@scripts/test-metrics
 
 test-page: ## test the status page in headless Chromium; PICTURES=docs/images writes the documents' pictures
 	@scripts/install-dependencies page

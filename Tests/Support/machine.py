@@ -47,8 +47,8 @@ class Processes:
         """Starts a command in a session of its own, whose output goes to the file `log`."""
         with open(log, "wb") as output:
             process = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True, **options)
+                [str(word) for word in command], stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                **{"stdin": subprocess.DEVNULL, **options})
         self._running.append(process)
         return process
 
