@@ -81,7 +81,7 @@ class Load:
         return sum(self.outcomes.values())
 
     def await_more(self, count):
-        """Waits until so many more requests have ended."""
+        """Waits until `count` more requests have ended."""
         with self._changed:
             goal = self.total + count
             assert self._changed.wait_for(lambda: self.total >= goal or self.failures, 120), "the load stands still"
