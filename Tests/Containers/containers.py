@@ -19,6 +19,7 @@ class Containers:
     """Every container shares the network of the sandbox, which is engine and central system. It has no way out."""
 
     url = "http://127.0.0.1:8080"
+    status_url = "http://127.0.0.1:9180"
     report_url = "http://127.0.0.1:8000/sandbox/report"
 
     def __init__(self, folder):

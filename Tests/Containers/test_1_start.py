@@ -29,3 +29,16 @@ def test_a_report_arrives(containers):
     report = json.loads(response.text)
     assert report["object"] == "list"
     print(report["provider_type"], [model["id"] for model in report["data"]])
+
+
+def test_the_status_page_and_the_metrics_are_served(containers):
+    page = containers.curl(containers.status_url + "/")
+    assert page.status == 200 and "<title>" in page.text
+    metrics = containers.curl(containers.status_url + "/metrics")
+    assert metrics.status == 200
+    assert 'provider_requests_total{endpoint="chat_completions",status="200",code=""} 1\n' in metrics.text
+    # The reporter's outcome reaches the worker.
+    wait_for(lambda: "\nprovider_report_last_exit_status 0\n" in containers.curl(containers.status_url + "/metrics").text,
+             says="the report's outcome is in the metrics")
+    assert containers.curl("--header", "Host: example.org", containers.status_url + "/metrics").status == 421
+    assert containers.curl(containers.url + "/metrics").status == 404

@@ -33,3 +33,9 @@ def test_only_nginx_can_connect_to_the_worker(containers):
 
 def test_the_log_has_no_key(containers):
     assert "the-key" not in containers.logs("worker")
+
+
+def test_nginx_does_not_see_the_scoreboard(containers):
+    result = containers.execute("worker", "sh", "-c", "stat --format '%a %u' /run/provider-scoreboard/scoreboard*")
+    assert result.stdout.strip() == "600 10001"
+    assert containers.execute("nginx", "test", "-e", "/run/provider-scoreboard").returncode == 1

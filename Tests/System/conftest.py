@@ -18,7 +18,7 @@ pytest_plugins = ["Support.session"]
 
 # The order of the files; within a file, tests run as they are written. Each starts from what those before have left.
 LIFE = [
-    "install", "configure", "reload", "by_name", "nginx_group", "timers", "reboot", "restart", "crash", "nvml", "purge",
+    "install", "configure", "metrics", "reload", "by_name", "nginx_group", "timers", "reboot", "restart", "crash", "nvml", "purge",
     "upgrade", "last_purge",
 ]
 # Seconds for everything except making the machine; a usual run takes 300.

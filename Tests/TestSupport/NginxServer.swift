@@ -47,7 +47,8 @@ public final class NginxServer: Sendable {
     ///   - statusReservation: the port of the status page, as provider-status.conf says as well.
     /// - Throws: with nginx's own words when it refuses its configuration.
     public init(
-        _ prefix: TemporaryDirectory, on reservation: PortReservation, statusOn statusReservation: PortReservation? = nil,
+        _ prefix: TemporaryDirectory, on reservation: PortReservation,
+        statusOn statusReservation: PortReservation? = nil,
         command: [String] = []
     ) async throws {
         self.reservation = reservation
