@@ -71,3 +71,15 @@ def test_the_document_names_each_metric_of_rules_and_dashboard():
     named = set(re.findall(r"`(provider_\w+)`", text))
     used = set(re.findall(r"\bprovider_\w+", RULES.read_text() + " ".join(query for _, query in queries())))
     assert {re.sub("_(bucket|count|sum)$", "", name) for name in used} <= named
+
+
+def test_nginx_accepts_the_documented_server_for_another_machine(tmp_path):
+    document = (ROOT / "docs/METRICS.md").read_text()
+    server = re.search(r"^    server \{\n(?:    .*\n)+?    \}\n", document, re.M)[0]
+    assert server.count("10.77.0.1:9181") == server.count("http://127.0.0.1:9180") == 1
+    subprocess.run([ROOT / "scripts/nginx-prefix", tmp_path, "8080", tmp_path / "fcgi.sock"], check=True)
+    # nginx opens the address; this machine has another.
+    (tmp_path / "sites-enabled/metrics.conf").write_text(server.replace("10.77.0.1:9181", "127.0.0.1:9181"))
+    result = subprocess.run(["nginx", "-t", "-e", "stderr", "-p", tmp_path, "-c", tmp_path / "nginx.conf"],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert result.returncode == 0, result.stdout
