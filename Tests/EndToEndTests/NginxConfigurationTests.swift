@@ -46,7 +46,7 @@ struct NginxConfigurationTests {
     @Test(arguments: ["client", "fleet"])
     func everyErrorPageHasABody(site: String) throws {
         let files = try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/nginx")
-        let text = try files.filter { ($0 == "fleet.conf") == (site == "fleet") }
+        let text = try files.filter { $0.hasSuffix(".conf") && ($0 == "fleet.conf") == (site == "fleet") }
             .map { try Repository.read("nginx/" + $0) }.joined(separator: "\n")
             .replacing("engine_$provider_engine_failure", with: "engine_full /.provider-client/engine_unreachable")
         func names(_ lines: String) throws -> Set<String> {
