@@ -23,6 +23,13 @@ public struct CentralClient: Sendable {
         try http.fetch(request(path, json, total), maxBodyBytes: Self.maxBodyBytes, interruption: interruption)
     }
 
+    /// Posts JSON on a connection of its own, and tells what is known of that connection.
+    func examine(
+        _ path: String, _ json: [UInt8], total: Duration
+    ) -> (outcome: Result<HTTPResponse, HTTPError>, connection: HTTPConnectionFacts) {
+        http.examine(request(path, json, total), maxBodyBytes: Self.maxBodyBytes)
+    }
+
     private func request(_ path: String, _ json: [UInt8], _ total: Duration) -> HTTPRequest {
         var headers = [HTTPHeader("Content-Type", "application/json"), HTTPHeader("Accept", "application/json")]
         if !provider.apiKey.isEmpty {

@@ -25,6 +25,11 @@ public final class EngineModels: Sendable {
     ///
     /// - Parameter limit: for all paths together.
     func list(within limit: Duration) throws(NoModelList) -> [Model] {
+        try find(within: limit).models
+    }
+
+    /// `list` with the path that responded.
+    func find(within limit: Duration) throws(NoModelList) -> (models: [Model], path: String) {
         let deadline = ContinuousClock.now + limit
         var findings: [Finding] = []
         for (index, place) in Self.places.enumerated() {
@@ -33,7 +38,7 @@ public final class EngineModels: Sendable {
             switch try ask(place, within: share) {
             // An empty list from here says nothing about the paths that have not responded.
             case .models(let models) where !models.isEmpty || !findings.contains { $0.kind == .silent }:
-                return models
+                return (models, place.path)
             case .models: findings.append(Finding(kind: .noList, words: "\(baseURL + place.path) lists no model"))
             case .nothing(let finding): findings.append(finding)
             }

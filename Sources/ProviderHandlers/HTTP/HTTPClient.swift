@@ -74,6 +74,30 @@ public final class HTTPClient: Sendable {
     ) throws(TransferError<Failure>) -> HTTPResponse {
         let transfer = take()
         defer { putBack(transfer) }
+        return try fetch(request, by: transfer, maxBodyBytes: maxBodyBytes, interruption: interruption)
+    }
+
+    /// Fetches on a connection of its own, and tells what is known of that connection.
+    func examine(
+        _ request: HTTPRequest, maxBodyBytes: Int
+    ) -> (outcome: Result<HTTPResponse, HTTPError>, connection: HTTPConnectionFacts) {
+        let transfer = Transfer(proxied: proxied, savesMemory: false)
+        transfer.keepCertificates()
+        let outcome: Result<HTTPResponse, HTTPError>
+        do throws(TransferError<Never>) {
+            outcome = .success(
+                try fetch(request, by: transfer, maxBodyBytes: maxBodyBytes, interruption: Interruption<Never>?.none))
+        } catch {
+            switch error {
+            case .failed(let error): outcome = .failure(error)
+            }
+        }
+        return (outcome, transfer.connection)
+    }
+
+    private func fetch<Failure>(
+        _ request: HTTPRequest, by transfer: Transfer, maxBodyBytes: Int, interruption: Interruption<Failure>?
+    ) throws(TransferError<Failure>) -> HTTPResponse {
         let collector = ResponseCollector<Failure>()
         try transfer.run(request, maxBodyBytes: maxBodyBytes, handler: collector, interruption: interruption)
         guard let head = collector.head else { throw .failed(.broken("no response")) }

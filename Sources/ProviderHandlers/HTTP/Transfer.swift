@@ -13,6 +13,7 @@ import CCurl
     private let proxied: Bool
     /// The attempt in progress.
     private var receiver: (any Receiver)?
+    private var lastResult = CURLE_OK
 
     /// - Parameter savesMemory: whether system calls are spent to save memory; see `MultiHandle.init`.
     init(proxied: Bool, savesMemory: Bool) {
@@ -58,6 +59,33 @@ import CCurl
 
     /// The pause that the last response's Retry-After asks for; between none and a day.
     var retryAfter: Duration { .seconds(max(0, min(offset(CURLINFO_RETRY_AFTER), 86_400))) }
+
+    /// Lets libcurl keep the certificates of the servers it connects to, for `connection`.
+    func keepCertificates() {
+        unsafe ccurl_setopt_long(easy, CURLOPT_CERTINFO, 1)
+    }
+
+    /// What is known of the last attempt's connection.
+    var connection: HTTPConnectionFacts {
+        let isTLSError = [
+            CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE,
+        ].contains(lastResult)
+        return HTTPConnectionFacts(hasFailedInTLS: isTLSError, certificateEnd: certificateEnd)
+    }
+
+    /// When the server's own certificate, the first of the chain, expires (Unix time).
+    private var certificateEnd: Int? {
+        var chain: UnsafeMutablePointer<curl_certinfo>?
+        unsafe ccurl_getinfo_certificates(easy, &chain)
+        guard let chain = unsafe chain, unsafe chain.pointee.num_of_certs > 0 else { return nil }
+        var line = unsafe chain.pointee.certinfo[0]
+        while let entry = unsafe line {
+            let text = unsafe String(cString: entry.pointee.data)
+            if text.hasPrefix("Expire date:") { return HTTPDate.time(String(text.dropFirst("Expire date:".count))) }
+            unsafe line = unsafe entry.pointee.next
+        }
+        return nil
+    }
 
     private func run<Handler>(
         _ attempt: Attempt<Handler>, _ request: HTTPRequest, isFresh: Bool,
@@ -122,6 +150,7 @@ import CCurl
     private func finish<Handler>(_ attempt: Attempt<Handler>) throws(TransferError<Handler.Failure>) {
         guard let result = multi.result() else { throw .failed(.broken("no result")) }
         attempt.result = result
+        lastResult = result
         if result != CURLE_OK { throw .failed(error(result)) }
     }
 

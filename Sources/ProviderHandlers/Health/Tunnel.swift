@@ -55,6 +55,12 @@ public final class Tunnel: Sendable {
         return urls
     }
 
+    /// Why the last `urls` left a URL empty, a line each, and whether only programs were silent that may be missing.
+    var problems: (texts: [String], areAbsences: Bool) {
+        let warned = state.withLock { $0.warned }
+        return (warned.map { "\($0)\($1.text)" }.sorted(), warned.values.allSatisfy(\.isAbsence))
+    }
+
     /// The last result of `urls`, or the configured URLs; sends no request.
     var lastKnown: PublicURLs {
         var urls = state.withLock { $0.last }
