@@ -9,7 +9,7 @@ struct SourceOrderTests {
     private static let folders = [
         "Base", "Log", "Process", "Scoreboard", "HTTP", "Configuration", "GPU", "Request", "Engine", "Central",
         "Health",
-        "Status",
+        "Status", "Doctor",
     ]
 
     @Test("every folder is in the order")

@@ -1,0 +1,101 @@
+/// Whether the public URL is known, and what responds there.
+struct TunnelCheck: Sendable {
+    private static let agentLimit = Duration.seconds(2)
+    private static let publicLimit = Duration.seconds(8)
+
+    struct PublicSite: Sendable, Equatable {
+        var url: String
+        var reply: SiteReply
+    }
+
+    /// Each known URL.
+    var sites: [PublicSite]
+    /// Why a URL is not known.
+    var problems: [String] = []
+    /// Whether the only problem is that no tunnel's program runs, and none is configured.
+    var hasNoTunnel = false
+    /// Whether all known URLs come from a program on this machine that says that they lead here.
+    var isToldByAgent = false
+
+    static func look(_ configuration: Configuration, _ http: HTTPClient, _ log: QuietLog) -> Self {
+        let tunnel = Tunnel(
+            http: http, ngrok: configuration.ngrok, cloudflare: configuration.cloudflare, logger: log.logger)
+        let known = tunnel.urls(within: agentLimit)
+        let urls = [known.ngrok, known.cloudflare ?? ""].filter { !$0.isEmpty }
+        let problems = tunnel.problems
+        let isConfigured = configuration.cloudflare.isUsed || !configuration.ngrok.tunnel.isEmpty
+        // A proxy to the Internet holds for these as well.
+        let outside = HTTPClient(proxied: true)
+        return Self(
+            sites: urls.map { PublicSite(url: $0, reply: SiteReply.look($0, outside, total: publicLimit)) },
+            problems: problems.texts, hasNoTunnel: urls.isEmpty && !isConfigured && problems.areAbsences,
+            isToldByAgent: configuration.ngrok.url.isEmpty && configuration.cloudflare.url.isEmpty)
+    }
+
+    // MARK: The judgement
+
+    /// - Parameters:
+    ///   - site: what responds at the local site.
+    ///   - failed: the check that failed on the way from nginx to the worker; nil when none did.
+    func findings(_ site: SiteReply?, failed: CheckCode?) -> [Finding] {
+        guard !hasNoTunnel else {
+            return [
+                .skip(.tunnelAgent, "no tunnel is configured, and no agent runs"), .skip(.tunnelPublic, "no tunnel"),
+            ]
+        }
+        guard !sites.isEmpty else {
+            return [
+                .warn(
+                    .tunnelAgent, "no public URL is known: " + problems.joined(separator: "; "),
+                    fix: "start the tunnel's agent, or set ngrok.url or cloudflare.url"),
+                .skip(.tunnelPublic, "no public URL is known"),
+            ]
+        }
+        let shown = sites.map(\.url).joined(separator: ", ")
+        let agent = Finding.ok(.tunnelAgent, shown + (isToldByAgent ? ", by the tunnel's agent" : ", as configured"))
+        if let failed { return [agent, .skip(.tunnelPublic, because: failed)] }
+        let judged = sites.map { judge($0, site) }
+        return [agent, judged.first(where: \.isFailure) ?? judged.first { $0.status == .warn } ?? judged[0]]
+    }
+
+    /// The GPUs' UUIDs tell machines apart. Without UUIDs the agent's word counts: it runs here and forwards here. A request
+    /// through the tunnel leaves no trace that an ordinary user could read, so nothing else would be proof.
+    private func judge(_ site: PublicSite, _ local: SiteReply?) -> Finding {
+        let restart = "restart the tunnel's agent, or correct ngrok.url or cloudflare.url"
+        switch site.reply.kind {
+        case .failed(let error): return .fail(.tunnelPublic, "\(site.url): \(error)", fix: restart)
+        case .other(let words):
+            return .fail(.tunnelPublic, "\(site.url) leads elsewhere: \(words)", fix: restart)
+        case .nginx(let code):
+            return .warn(
+                .tunnelPublic, "\(site.url) reports \(code), so the machine behind it is unknown",
+                fix: "try again")
+        case .worker: break
+        }
+        guard let there = site.reply.view, let here = local?.view else {
+            return .warn(
+                .tunnelPublic, "\(site.url) is a provider client, which tells no details", fix: "try again")
+        }
+        if !there.uuids.isEmpty || !here.uuids.isEmpty {
+            guard there.uuids == here.uuids else {
+                return .fail(
+                    .tunnelPublic, "\(site.url) leads to another machine: it reports other GPUs", fix: restart)
+            }
+            return .ok(.tunnelPublic, "\(site.url) leads to this machine: it reports the same GPUs")
+        }
+        guard there.models == here.models else {
+            return .fail(
+                .tunnelPublic, "\(site.url) leads to another machine: it reports other models", fix: restart)
+        }
+        if isToldByAgent {
+            return .ok(.tunnelPublic, "\(site.url) responds as this machine, whose agent owns the URL")
+        }
+        return .warn(
+            .tunnelPublic,
+            """
+            \(site.url) is a provider client with the same models and without GPUs; whether it is this machine cannot be \
+            told
+            """,
+            fix: "leave the URL empty where the tunnel's agent runs on this machine")
+    }
+}

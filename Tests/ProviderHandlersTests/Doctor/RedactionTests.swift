@@ -1,0 +1,47 @@
+import Testing
+
+@testable import ProviderHandlers
+
+@Suite struct RedactionTests {
+    @Test func theConfigurationHasEveryKeyAndNoSecret() {
+        var configuration = Configuration()
+        configuration.provider.apiKey = Secret("abc123")
+        configuration.gpu.devices = ["GPU-11112222-3333-4444-5555-666677778888"]
+        let text = Redaction.configuration(configuration)
+        for key in ConfigurationSchema.keys { #expect(text.contains("  \(key.name):"), "\(key.path)") }
+        #expect(text.contains("api_key: <redacted>"))
+        #expect(!text.contains("abc123") && !text.contains("66667777"))
+    }
+
+    @Test(arguments: [
+        ("request done id=0123456789abcdef0123456789abcdef status=200", "request done id=<redacted> status=200"),
+        (#"{"id":"0123456789abcdef0123456789abcdef","n":12}"#, #"{"id":"<redacted>","n":12}"#),
+        ("GPU-11112222-3333-4444-5555-666677778888 lost", "GPU<redacted> lost"),
+        ("authtoken=2abc api_key=secret", "authtoken=<redacted> api_key=<redacted>"),
+        (
+            "2027-01-15T08:00:00+0000 host provider-fcgi[12]: ready",
+            "2027-01-15T08:00:00+0000 host provider-fcgi[12]: ready"
+        ),
+    ])
+    func logLines(line: String, expected: String) {
+        #expect(Redaction.log(line) == expected)
+    }
+
+    @Test func nvidiaSMIsDocument() {
+        let text = Redaction.gpuDocument(
+            """
+            <serial>1650123456789</serial>
+            <uuid>GPU-11112222-3333-4444-5555-666677778888</uuid>
+            <gpu_util>7 %</gpu_util>
+            <process_name>/home/someone/train.py</process_name>
+            """)
+        #expect(
+            text == """
+                <serial><redacted></serial>
+                <uuid><redacted></uuid>
+                <gpu_util>7 %</gpu_util>
+                <process_name><redacted></process_name>
+
+                """)
+    }
+}
