@@ -9,13 +9,18 @@ struct ProviderReporter: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "provider-reporter",
         abstract: "Reports this machine's GPUs, models and public URL to the central system, once or again and again.",
+        usage: """
+            provider-reporter [--config <config>] [--dry-run] [--every <seconds>]
+            provider-reporter doctor [<options>]
+            """,
         discussion: """
             Without the engine's list of models nothing is sent: the engine is asked again until provider.report_timeout.
 
             Exit status: 0 delivered, 64 command line, 75 not sent or not delivered this time, 77 refused, 78 \
             configuration error (a missing API key included).
             """,
-        version: providerClientVersion)
+        version: providerClientVersion,
+        subcommands: [DoctorCommand.self])
 
     @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
     var config: String?

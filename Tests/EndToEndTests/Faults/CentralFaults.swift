@@ -11,45 +11,49 @@ extension Fault {
                 rig.deployment.central.stop()
                 let seen = rig.crowd()
                 let hasReachedEngine = rig.begun > begun
+                try rig.expectDoctor(fails: ["central.reachable"])
                 try rig.deployment.central.start()
                 return Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: nextRequest)
             }
         },
         scripted(
-            .central, "central hangs",
+            .central, "central hangs", doctor: "central.reachable",
             central: { request in
                 _ = try request.bodyText()
                 try request.connection.waitForHangUp()
             }),
         scripted(
-            .central, "central resets the connection",
+            .central, "central resets the connection", doctor: "central.reachable",
             central: { request in
                 _ = try request.bodyText()
                 request.connection.reset()
             }),
-        scripted(.central, "central answers 500", central: { try $0.answer(500, "Internal Server Error") }),
-        scripted(.central, "central answers garbage", central: garbage),
         scripted(
-            .central, "central answers 200 with something that is no verdict",
+            .central, "central answers 500", doctor: "central.reachable",
+            central: { try $0.answer(500, "Internal Server Error") }),
+        scripted(.central, "central answers garbage", doctor: "central.reachable", central: garbage),
+        scripted(
+            .central, "central answers 200 with something that is no verdict", doctor: "central.reachable",
             central: {
                 try $0.answer(200, "<html>valid</html>")
             }),
         scripted(
-            .central, "central closes in the middle of its verdict",
+            .central, "central closes in the middle of its verdict", doctor: "central.reachable",
             central: { request in
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"valid\":true")
                 request.closeAfterwards()
             }),
         scripted(
-            .central, "central redirects",
+            .central, "central redirects", doctor: "central.reachable",
             central: {
                 // To itself, where the next request would be held valid: none may come.
                 #expect($0.target == "/api/provider/validate_hmac")
                 try $0.answer(302, "", headers: ["Location: /elsewhere"])
             }),
         behindTLS(
-            "central does not answer TLS's first message", fault: { $0.pause(true) }, over: { $0.pause(false) }),
+            "central does not answer TLS's first message", doctor: "central.reachable", fault: { $0.pause(true) },
+            over: { $0.pause(false) }),
         slowTLS("central's TLS takes a second to answer", recovery: "nothing to recover from") {
             try SlowRelay(to: $0, beforeAll: .seconds(1))
         },
@@ -57,7 +61,7 @@ extension Fault {
             try SlowRelay(to: $0, beforeEachByte: .milliseconds(50))
         },
         behindTLS(
-            "central's certificate has expired", fault: { try await $0.renew(.expired) },
+            "central's certificate has expired", doctor: "central.tls", fault: { try await $0.renew(.expired) },
             over: { try await $0.renew(.good) }),
         Fault(.central, "central's name does not resolve", obstacle: Names.obstacle) {
             try await Names.unresolvable(.central)
@@ -69,7 +73,7 @@ extension Fault {
 
     /// A fault of a central system that the worker reaches by TLS, and whose authority it trusts.
     private static func behindTLS(
-        _ name: String, fault: @escaping @Sendable (TLSServer) async throws -> Void,
+        _ name: String, doctor: String, fault: @escaping @Sendable (TLSServer) async throws -> Void,
         over: @escaping @Sendable (TLSServer) async throws -> Void
     ) -> Fault {
         Fault(.central, name, obstacle: Names.obstacle) {
@@ -80,6 +84,9 @@ extension Fault {
                 try await rig.move(central: server.url)
                 try await fault(server)
                 let outcome = try await askCentral(rig)
+                try await onThread {
+                    try rig.expectDoctor(fails: [doctor], behind: server.trustingCommand)
+                }
                 try await over(server)
                 try await expectServed(rig)
                 try await rig.move()

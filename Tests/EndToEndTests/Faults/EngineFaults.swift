@@ -12,13 +12,13 @@ extension Fault {
     static let engine: [Fault] = [
         engineIsDown,
         scripted(
-            .engine, "engine resets the connection",
+            .engine, "engine resets the connection", doctor: "engine.completion",
             engine: { request in
                 _ = try request.bodyText()
                 request.connection.reset()
             }),
         scripted(
-            .engine, "engine closes without an answer",
+            .engine, "engine closes without an answer", doctor: "engine.completion",
             engine: { request in
                 _ = try request.bodyText()
                 request.closeAfterwards()
@@ -36,7 +36,7 @@ extension Fault {
                 try $0.connection.waitForHangUp()
             }),
         scripted(
-            .engine, "engine closes in the middle of its JSON",
+            .engine, "engine closes in the middle of its JSON", doctor: "engine.completion",
             engine: { request in
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"choi")
@@ -89,7 +89,7 @@ extension Fault {
                 try $0.answer(200, Sighting.json, headers: ["Set-Cookie: " + String(repeating: "x", count: 20_480)])
             }),
         keptConnectionsDie,
-        scripted(.engine, "engine answers garbage", engine: garbage),
+        scripted(.engine, "engine answers garbage", doctor: "engine.completion", engine: garbage),
         scripted(
             .engine, "engine's chunks are garbage", isStream: true,
             engine: {
@@ -134,6 +134,7 @@ extension Fault {
             let begun = rig.begun
             rig.deployment.engine.stop()
             let seen = rig.crowd()
+            try rig.expectDoctor(fails: ["engine.reachable"])
             try rig.deployment.engine.start()
             return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
         }

@@ -79,8 +79,10 @@ extension Fault {
     }
 
     /// A fault that lies in what the engine or central does with a request, and that is over with the next one.
+    ///
+    /// - Parameter doctor: the code that doctor reports as failed while the fault lasts; nil to leave doctor out.
     static func scripted(
-        _ part: Part, _ name: String, isStream: Bool = false, settings: [String: String] = [:],
+        _ part: Part, _ name: String, isStream: Bool = false, settings: [String: String] = [:], doctor: String? = nil,
         central: @escaping ScriptedServer.Script = FakeCentral.valid,
         engine: @escaping ScriptedServer.Script = FaultRig.good
     ) -> Fault {
@@ -92,6 +94,7 @@ extension Fault {
                 let begun = rig.begun
                 rig.fault.value = true
                 let seen = rig.crowd(isStream: isStream)
+                if let doctor { try rig.expectDoctor(fails: [doctor], probes: part == .engine) }
                 rig.fault.value = false
                 return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
             }

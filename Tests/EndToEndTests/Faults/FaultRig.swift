@@ -13,6 +13,7 @@ final class FaultRig: Sendable {
     /// Whether engine and central do what the fault says.
     let fault: SharedValue<Bool>
     private let meeting: Meeting
+    private let isExamined = SharedValue(false)
     private let width: Int
 
     /// Makes a deployment, given the two scripts.
@@ -51,7 +52,7 @@ final class FaultRig: Sendable {
                 try (fault.value ? central : FakeCentral.valid)(request)
             },
             { request in
-                guard request.method == "POST" else { return try request.answer(404, "{}") }
+                guard request.method == "POST" else { return try FakeEngine.oneModel(request) }
                 try meeting.join("engine")
                 try (fault.value ? engine : Self.good)(request)
             })
@@ -138,6 +139,16 @@ final class FaultRig: Sendable {
 
     /// Completions that the engine has begun with.
     var begun: Int { deployment.engine.requests.count { $0.hasPrefix("POST") } }
+
+    /// Runs doctor, the first time this is called: exactly these codes have to fail.
+    ///
+    /// - Parameter probes: whether the engine is asked for a token; it then counts as reached.
+    func expectDoctor(fails codes: [String], probes: Bool = false, behind command: [String] = []) throws {
+        guard !isExamined.value else { return }
+        isExamined.value = true
+        let found = try deployment.examine(probes ? ["--probe"] : [], behind: command)
+        #expect(found.codes("fail") == codes, "\(found.output)")
+    }
 
     // MARK: The checks
 

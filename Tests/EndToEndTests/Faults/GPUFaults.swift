@@ -37,11 +37,16 @@ extension Fault {
         nvidiaSMI("nvidia-smi prints half of its XML", "with the next sample") {
             try $0.behave("echo '<?xml version=\"1.0\" ?><nvidia_smi_log><gpu id=\"0\"><product_name>'\n")
         },
-        nvidiaSMI("nvidia-smi prints words in place of the utilization (`[Unknown Error]`)", "with the next sample") {
+        nvidiaSMI(
+            "nvidia-smi prints words in place of the utilization (`[Unknown Error]`)", "with the next sample",
+            doctor: "gpu.devices"
+        ) {
             try $0.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("[Unknown Error]")))
         },
-        nvidiaSMI("nvidia-smi says that the GPU needs a reset (`gpu_recovery_action` is Reset)", "with the next sample")
-        {
+        nvidiaSMI(
+            "nvidia-smi says that the GPU needs a reset (`gpu_recovery_action` is Reset)", "with the next sample",
+            doctor: "gpu.devices"
+        ) {
             let element = "<gpu_recovery_action>Reset</gpu_recovery_action>"
             try $0.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %", elements: element)))
         },
@@ -117,7 +122,7 @@ extension Fault {
         """
 
     private static func nvidiaSMI(
-        _ name: String, _ recovery: String, state: String? = nil,
+        _ name: String, _ recovery: String, state: String? = nil, doctor: String = "gpu.driver",
         _ fault: @escaping @Sendable (FakeNvidiaSMI) throws -> Void
     ) -> Fault {
         Fault(.gpu, name) {
@@ -129,7 +134,7 @@ extension Fault {
                     try waitUntil("it is in state \(state)") {
                         program.process("hanging").flatMap { Vitals.field("State", of: $0) }?.hasPrefix(state) == true
                     }
-                })
+                }, whileItLasts: { try $0.expectDoctor(fails: [doctor]) })
         }
     }
 

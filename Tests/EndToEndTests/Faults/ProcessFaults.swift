@@ -80,6 +80,7 @@ extension Fault {
             worker.send(signal: SIGSTOP)
             try waitUntil("it is stopped") { Vitals.field("State", of: worker.pid)?.hasPrefix("T") == true }
             let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
+            try rig.expectDoctor(fails: ["worker.running"])
             for _ in streams { held.finish.open() }
             worker.send(signal: SIGCONT)
             let seen = streams.map { $0() } + waiting.map(Sighting.of)

@@ -16,6 +16,9 @@ final class Deployment: Sendable {
     /// Kept: its directory holds the library, which every new child of the worker's loads.
     private let nvml: FakeNVML?
     let socket: String
+    /// The worker's own, for other programs with the same configuration.
+    let workerEnvironment: [String: String]
+    let configurationPath: String
     private let directory: TemporaryDirectory
     private let process: Mutex<ChildProcess>
     private let launch: @Sendable () throws -> ChildProcess
@@ -66,6 +69,8 @@ final class Deployment: Sendable {
             limitsClients: limitsClients, extraServerDirectives: nginxDirectives(socket), replacing: nginxReplacements)
         let arguments = ["--config", file, "--nginx-upstream", nginx.upstreamFile]
         let variables = environment
+        workerEnvironment = environment
+        configurationPath = file
         launch = {
             try .worker(
                 behind: workerCommand, arguments, environment: variables, standardInput: inherited?.descriptor,

@@ -1,0 +1,94 @@
+import ArgumentParser
+import Glibc
+import ProviderHandlers
+
+/// `provider-reporter doctor`.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Looks at everything between the GPU and the public URL, and says what is wrong and how to mend it.",
+        discussion: """
+            Changes nothing and sends no report. Ends within 30 s. Run it as root to see all.
+
+            Exit status: 0 nothing failed, 1 a check failed, 64 command line, 78 configuration error.
+            """)
+
+    @ParentCommand var reporter: ProviderReporter
+
+    @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
+    var config: String?
+
+    @Option(name: .long, help: ArgumentHelp("Base URL of nginx's site.", valueName: "url"))
+    var site = Doctor.defaultSite
+
+    @Flag(name: .long, help: "Ask the engine for one token as well.")
+    var probe = false
+
+    @Flag(name: .long, help: "Print JSON.")
+    var json = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write what a maintainer needs, without secrets, to this new file (tar.gz), and list it.",
+            valueName: "file.tar.gz"))
+    var bundle: String?
+
+    func run() throws {
+        Program.forbidCoreFiles()
+        Program.forbidCrashReports()
+        signal(SIGPIPE, SIG_IGN)
+        if reporter.dryRun || reporter.every != nil {
+            throw ValidationError("doctor does not go together with --dry-run and --every")
+        }
+        let source = ConfigurationSource(path: config ?? reporter.config, environment: Program.environment)
+        let doctor: Doctor
+        do throws(ConfigurationError) {
+            doctor = try Doctor(source, site: site, probes: probe)
+        } catch {
+            throw ValidationError("\(error)")
+        }
+        let progress = ProgressLine()
+        let result = doctor.examine { progress.show("looking at: \($0) …") }
+        progress.clear()
+        print(json ? result.report.json : result.report.text(isColored: Self.mayColor))
+        if let bundle { try write(bundle, result, progress) }
+        if result.report.exitStatus != 0 { throw ExitCode(result.report.exitStatus) }
+    }
+
+    private func write(_ path: String, _ result: Doctor.Result, _ progress: ProgressLine) throws {
+        progress.show("collecting …")
+        defer { progress.clear() }
+        do throws(DoctorBundle.Failure) {
+            let contents = try DoctorBundle(result).write(to: path)
+            progress.clear()
+            // Standard output is one JSON value with --json.
+            let list = (["\(path):"] + contents.map { "  \($0)" }).joined(separator: "\n")
+            if json { Program.complain(list, program: "provider-reporter") } else { print(list) }
+        } catch {
+            progress.clear()
+            Program.complain("\(error)", program: "provider-reporter")
+            throw ExitCode(EX_CANTCREAT)
+        }
+    }
+
+    private static var mayColor: Bool {
+        let environment = Program.environment
+        return isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
+    }
+}
+
+/// One line on standard error that is written again and again; nothing where that is no terminal.
+struct ProgressLine {
+    private let isTerminal = isatty(STDERR_FILENO) == 1
+
+    func show(_ text: String) { write("\r\u{1B}[K" + text) }
+
+    func clear() { write("\r\u{1B}[K") }
+
+    private func write(_ text: String) {
+        guard isTerminal else { return }
+        let bytes = Array(text.utf8)
+        _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
+    }
+}
