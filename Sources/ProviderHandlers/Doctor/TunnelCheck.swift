@@ -1,7 +1,7 @@
 /// Whether the public URL is known, and what responds there.
 struct TunnelCheck: Sendable {
     private static let agentLimit = Duration.seconds(2)
-    private static let publicLimit = Duration.seconds(8)
+    private static let publicLimit = Duration.seconds(5)
 
     struct PublicSite: Sendable, Equatable {
         var url: String
