@@ -65,9 +65,12 @@ public enum NginxSites {
         }
     }
 
-    /// `8080`, `*:8080`, `127.0.0.1:8080`, `127.0.0.1`, `[::1]:8080`, `localhost`, `unix:PATH`.
+    /// `8080`, `*:8080`, `127.0.0.1:8080`, `127.0.0.1:8080-8090`, `127.0.0.1`, `[::1]:8080`, `localhost`, `unix:PATH`.
     private static func isPublic(_ address: String) -> Bool {
         if address.hasPrefix("unix:") { return false }
+        // A URL has no range of ports (nginx 1.15.10 and later): the first port stands for all.
+        let port = address.lastIndex(of: ":") ?? address.endIndex
+        let address = address[..<port] + address[port...].prefix { $0 != "-" }
         // A port alone reads as an address below 0.1.0.0, which is not loopback.
         return !(ParsedURL("http://" + address).map { Loopback.contains($0.host) } ?? false)
     }

@@ -22,6 +22,7 @@ struct NginxSitesTests {
         "listen [::]:80 ipv6only=off;",
         "listen 10.0.0.1;", "listen example.org:80;", "listen '80';", "listen 127.0.0.1:80; listen 443 ssl;",
         "listen 80; auth_basic off;", "listen 80; ssl_verify_client optional;", "listen\n#{\n80;",
+        "listen 8080-8090;", "listen 0.0.0.0:8080-8090;", "listen [::]:8080-8090;", "listen example.org:8080-8090;",
     ])
     func othersReachIt(listen: String) {
         guard case .open(let addresses) = Self.judge("server { \(listen) \(Self.endpoint) }") else {
@@ -34,6 +35,7 @@ struct NginxSitesTests {
 
     @Test(arguments: [
         "listen 127.0.0.1:8080;", "listen localhost:80;", "listen [::1]:80;", "listen 127.0.0.2;", "listen unix:/a:b;",
+        "listen 127.0.0.1:8080-8090;", "listen [::1]:8080-8090;", "listen localhost:8080-8090;",
         "listen 80; deny all;", "listen 80; auth_basic a;", "listen 80; ssl_verify_client on;",
         "listen 80; auth_request /a;", "# listen 80;\nlisten 127.0.0.1:80;",
     ])
