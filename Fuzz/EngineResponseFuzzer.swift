@@ -37,7 +37,7 @@ private func relay(
     _ head: HTTPResponseHead?, _ body: ArraySlice<UInt8>, _ held: HeldBytes, pieceSize: Int, isFlushed: Bool,
     _ ending: Ending
 ) {
-    let client = MemoryClient(Request(method: "POST", path: "/v1/completions", contentLength: 0))
+    let client = FakeClient(Request(method: "POST", path: "/v1/completions", contentLength: 0), canLeave: false)
     let relay = ResponseRelay(Exchange(client), RequestBody(client, limit: 1000), heldBytes: held)
     var wasPassing = false
     do {
@@ -49,7 +49,7 @@ private func relay(
                 if isFlushed { try relay.receivedAllSoFar() }
             }
         }
-        wasPassing = client.head != nil
+        wasPassing = client.response.head != nil
         switch ending {
         case .whole: try relay.finish()
         case .failed(let error): try relay.fail(error)
@@ -58,24 +58,27 @@ private func relay(
     } catch {
         // A refusal or a client that has gone: either is an outcome.
     }
-    guard let head, let sent = client.head else { return precondition(client.response.isEmpty && !client.isBrokenOff) }
+    let response = client.response
+    guard let head, let sent = response.head else {
+        return precondition(response.body.isEmpty && !response.isBrokenOff)
+    }
     check(sent)
     if sent.headers.first("X-Accel-Buffering") != nil, EndToEndHeaders.isCoded(head) {
         // Nothing that anybody could read may follow: a cut shows in how it ends.
-        precondition(client.response.elementsEqual(body))
-        if case .failed = ending { precondition(client.isBrokenOff) } else { precondition(!client.isBrokenOff) }
+        precondition(response.body.elementsEqual(body))
+        if case .failed = ending { precondition(response.isBrokenOff) } else { precondition(!response.isBrokenOff) }
     } else if sent.headers.first("X-Accel-Buffering") != nil {
-        checkStream(client.response, of: body, isDelimited: EndToEndHeaders.isDelimited(head), ending)
+        checkStream(response.body, of: body, isDelimited: EndToEndHeaders.isDelimited(head), ending)
     } else if wasPassing {
         // Nothing can be said behind it: a cut shows in how it ends.
-        precondition(client.response.elementsEqual(body))
-        if case .failed = ending { precondition(client.isBrokenOff) } else { precondition(!client.isBrokenOff) }
+        precondition(response.body.elementsEqual(body))
+        if case .failed = ending { precondition(response.isBrokenOff) } else { precondition(!response.isBrokenOff) }
     } else {
         // Held back: one that had come whole counts, however the transfer ended; of any other there is nothing.
         let isWhole = head.headers.first("Content-Length") == String(body.count)
         if case .clientGone = ending { preconditionFailure("nobody is there") }
         if case .failed = ending { precondition(isWhole) }
-        precondition(client.response.elementsEqual(body) && !client.isBrokenOff)
+        precondition(response.body.elementsEqual(body) && !response.isBrokenOff)
         let hasNone = [204, 304].contains(head.status)
         if EndToEndHeaders.isJSON(head, Array(body)), !EndToEndHeaders.isDelimited(head),
             !EndToEndHeaders.isCoded(head), !hasNone

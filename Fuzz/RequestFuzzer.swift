@@ -65,7 +65,7 @@ final class RequestFuzzer: Sendable {
 
     func run(_ bytes: [UInt8]) {
         guard let input = RequestInput(bytes) else { return }
-        let client = MemoryClient(input.request, body: input.body[...])
+        let client = FakeClient(input.request, body: input.body, canLeave: false)
         verdict.number.store(input.verdict, ordering: .relaxed)
         (input.isHMACRequired ? required : optional).handle(client)
 
@@ -76,13 +76,14 @@ final class RequestFuzzer: Sendable {
             input.checkEngine(seen, isAllowed: isAllowed(input, wasAsked: !atCentral.isEmpty))
         }
         // A client that is still there gets one response, in JSON.
-        guard let head = client.head else { return }
+        let response = client.response
+        guard let head = response.head else { return }
         precondition(head.headers.first("Content-Type") == "application/json")
         precondition(head.headers.first("Content-Length") != nil)
-        if input.request.method == "HEAD" { return precondition(client.response.isEmpty) }
-        precondition(json(client.response) != nil)
+        if input.request.method == "HEAD" { return precondition(response.body.isEmpty) }
+        precondition(json(response.body) != nil)
         // The engine's response is an empty object; every other response has a reason of ours.
-        let isOurs = (json(client.response) as? [String: Any])?.isEmpty == false
+        let isOurs = (json(response.body) as? [String: Any])?.isEmpty == false
         precondition(isOurs == atEngine.isEmpty)
     }
 

@@ -17,7 +17,7 @@ import Testing
             settings: ["PROVIDER_HMAC": "required"],
             central: { request in
                 switch try request.bodyText() {
-                case #"{"hmac":"good"}"#: try request.answer(200, #"{"valid":true}"#)
+                case #"{"hmac":"good"}"#: try FakeCentral.valid(request)
                 case #"{"hmac":"bad"}"#: try request.answer(401, #"{"valid":false,"error":"expired"}"#)
                 default: try request.answer(500, "down")
                 }
@@ -132,7 +132,7 @@ import Testing
             forward: forward, settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "2", "PROVIDER_HMAC": "required"],
             central: { request in
                 try answer.wait()
-                try request.answer(401, #"{"valid":false}"#)
+                try FakeCentral.invalid(request)
             })
         try await onThread {
             let forged = try (0..<2).map { _ in try deployment.startCompletion(headers: ["X-Inferoute-HMAC: forged"]) }

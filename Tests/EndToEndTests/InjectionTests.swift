@@ -26,7 +26,7 @@ import Testing
         let record: ScriptedServer.Script = { request in
             seen.value += request.head.startLine + "\n"
             for field in request.head.fields { seen.value += "\(field.name)=\(field.value)\n" }
-            try request.answer(200, #"{"valid":true}"#)
+            try FakeCentral.valid(request)
         }
         let deployment = try await Deployment(forward: forward, central: record, engine: record)
         try await onThread {

@@ -77,7 +77,7 @@ final class FaultyPeers: Sendable {
             case .hang: return try request.connection.waitForHangUp()
             }
         }
-        try isGood ? request.answer(200, #"{"valid":true}"#) : request.answer(401, #"{"valid":false,"error":"bad"}"#)
+        try isGood ? FakeCentral.valid(request) : request.answer(401, #"{"valid":false,"error":"bad"}"#)
     }
 
     // MARK: Engine

@@ -74,16 +74,16 @@ struct ProviderSoak: AsyncParsableCommand {
     /// What is wrong with what a worker holds in the end; says what it held at each rest.
     private func judge(_ worker: ChildProcess, _ rests: [Holdings], name: String) -> [String] {
         for (part, rest) in zip(Part.allCases, rests) {
-            print("\(name) (\(rest.pid)) after \(part.rawValue): \(rest.vitals), \(rest.residentKiB) KiB resident")
+            print("\(name) (\(worker.pid)) after \(part.rawValue): \(rest), \(rest.residentKiB) KiB resident")
         }
         if let ended = worker.ended { return ["\(name) ended: \(ended)"] }
         var problems: [String] = []
         for rest in rests.dropFirst() {
-            var bound = rests[0].vitals
+            var bound = rests[0]
             // Up to 32 threads are kept that a burst has started; more than all clients at once need there never are.
             bound.threads += Self.clients + 1
             bound.descriptors += Self.descriptorSlack
-            if !rest.vitals.isWithin(bound) { problems.append("\(name) holds more than at the beginning") }
+            if !rest.isWithin(bound) { problems.append("\(name) holds more than at the beginning") }
             if rest.residentKiB > rests[0].residentKiB + Self.residentSlackKiB { problems.append("\(name) has grown") }
         }
         return problems

@@ -114,35 +114,14 @@ final class SoakMachine: Sendable {
     /// Waits until nobody is served any more, every place is free and no child runs, and tells what is held then.
     func rest() throws -> [Holdings] {
         try PlaceCheck(self).run()
-        var best = workers.map { Holdings(of: $0) }
+        var best = workers.map { Holdings(of: $0.pid) }
         var looks = 0
-        // nvidia-smi runs now and then, and the last answers may still be on their way: the least of what is seen counts.
+        // nvidia-smi runs now and then, and the last responses may still be on their way: the least that is seen counts.
         try waitUntil("no child is left") {
-            for (index, worker) in workers.enumerated() { best[index].take(Holdings(of: worker)) }
+            for (index, worker) in workers.enumerated() { best[index] = best[index].least(Holdings(of: worker.pid)) }
             looks += 1
-            return looks >= 100 && best.allSatisfy { $0.vitals.children == 0 }
+            return looks >= 100 && best.allSatisfy { $0.children == 0 }
         }
         return best
-    }
-}
-
-/// What a worker holds of its machine.
-struct Holdings {
-    let pid: pid_t
-    private(set) var vitals: Vitals
-    private(set) var residentKiB: Int
-
-    init(of worker: ChildProcess) {
-        pid = worker.pid
-        vitals = Vitals(of: worker.pid)
-        residentKiB = Vitals.kibibytes("VmRSS", of: worker.pid) ?? 0
-    }
-
-    /// Keeps the lesser of each.
-    mutating func take(_ other: Holdings) {
-        vitals.threads = min(vitals.threads, other.vitals.threads)
-        vitals.descriptors = min(vitals.descriptors, other.vitals.descriptors)
-        vitals.children = min(vitals.children, other.vitals.children)
-        residentKiB = min(residentKiB, other.residentKiB)
     }
 }

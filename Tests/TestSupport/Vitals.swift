@@ -1,26 +1,8 @@
 public import Foundation
 
-/// What a process holds of its machine, as proc(5) tells.
-public struct Vitals: Equatable, Sendable, CustomStringConvertible {
-    public var threads: Int
-    public var descriptors: Int
-    /// Zombies count: they have not been waited for.
-    public var children: Int
-
-    public init(of pid: pid_t) {
-        threads = Self.names("/proc/\(pid)/task").count
-        descriptors = Self.names("/proc/\(pid)/fd").count
-        children = Self.children(of: pid).count
-    }
-
-    public var description: String { "\(threads) threads, \(descriptors) descriptors, \(children) children" }
-
-    /// Whether nothing is held beyond `other`.
-    public func isWithin(_ other: Vitals) -> Bool {
-        threads <= other.threads && descriptors <= other.descriptors && children <= other.children
-    }
-
-    /// The processes whose parent it is.
+/// What proc(5) tells of a process.
+public enum Vitals {
+    /// The processes that the process has started.
     public static func children(of pid: pid_t) -> [pid_t] {
         names("/proc").compactMap { pid_t($0) }.filter { field("PPid", of: $0) == "\(pid)" }
     }

@@ -27,7 +27,7 @@ import Testing
             let seen = SeenRequest()
             let fixture = try PipelineFixture(central: { request in
                 seen.keep(request.head, try request.bodyText())
-                try request.answer(200, #"{"valid":true}"#)
+                try FakeCentral.valid(request)
             })
             fixture.complete(hmac: #"a"b\c/d+e="#)
             #expect(seen.startLine == "POST /api/provider/validate_hmac HTTP/1.1")
@@ -69,7 +69,7 @@ import Testing
 
     @Test func noRedirectIsFollowed() async throws {
         try await onThread {
-            let other = try ScriptedServer { try $0.answer(200, #"{"valid":true}"#) }
+            let other = try ScriptedServer(FakeCentral.valid)
             let fixture = try PipelineFixture(central: {
                 try $0.answer(307, "", headers: ["Location: \(other.url)/api/provider/validate_hmac"])
             })

@@ -42,7 +42,7 @@ import Testing
     func aTemporaryFailureIsTriedAgain(status: Int) async throws {
         try await onThread {
             let requests = Counter()
-            let central = try ScriptedServer { try $0.answer(requests.next() == 1 ? status : 200, "") }
+            let central = try ScriptedServer { try $0.answer(requests.next() == 0 ? status : 200, "") }
             #expect(delivery(to: central).deliver([]) == .delivered(attempts: 2))
         }
     }
@@ -52,7 +52,7 @@ import Testing
             let requests = Counter()
             let central = try ScriptedServer { request in
                 _ = try request.bodyText()
-                if requests.next() == 1 { return request.closeAfterwards() }
+                if requests.next() == 0 { return request.closeAfterwards() }
                 try request.answer(200, "")
             }
             #expect(delivery(to: central).deliver([]) == .delivered(attempts: 2))

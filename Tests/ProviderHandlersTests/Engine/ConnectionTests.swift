@@ -21,7 +21,7 @@ import Testing
         try await onThread {
             let requests = Counter()
             let fixture = try PipelineFixture(engine: { request in
-                if requests.next() == 2 { return request.closeAfterwards() }
+                if requests.next() == 1 { return request.closeAfterwards() }
                 try request.answer(200, "{}")
             })
             #expect(fixture.complete().status == 200)
@@ -59,7 +59,7 @@ import Testing
                 guard connections.isFirst(request.connection) else {
                     return isReset ? request.connection.reset() : request.closeAfterwards()
                 }
-                try request.answer(200, #"{"valid":true}"#)
+                try FakeCentral.valid(request)
             })
             for _ in 0..<60 { #expect(fixture.complete(hmac: "abc").status == 200) }
         }
@@ -80,7 +80,7 @@ import Testing
         try await onThread {
             let requests = Counter()
             let fixture = try PipelineFixture(engine: { request in
-                if requests.next() == 1 { return try request.answer(200, "{}") }
+                if requests.next() == 0 { return try request.answer(200, "{}") }
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
                 request.closeAfterwards()

@@ -232,7 +232,7 @@ import Testing
             let fixture = try PipelineFixture(
                 freshness: .zero, maxAge: maxAge,
                 engine: { request in
-                    if questions.next() == 1 { return try request.answer(200, #"{"data":[{"id":"m"}]}"#) }
+                    if questions.next() == 0 { return try request.answer(200, #"{"data":[{"id":"m"}]}"#) }
                     hanging.open()
                     try request.connection.waitForHangUp()
                 })

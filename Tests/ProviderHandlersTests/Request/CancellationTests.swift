@@ -24,7 +24,7 @@ import Testing
             let fixture = try PipelineFixture(
                 configure: { $0.server.maxBodyBytes = size },
                 central: { request in
-                    guard moment == .validatingHMAC else { return try request.answer(200, #"{"valid":true}"#) }
+                    guard moment == .validatingHMAC else { return try FakeCentral.valid(request) }
                     _ = try request.bodyText()
                     client.leave()
                     try request.connection.waitForHangUp()

@@ -1,10 +1,9 @@
-import Foundation
+import Glibc
 import Synchronization
-import TestSupport
 
 @testable import ProviderHandlers
 
-/// A client whose request body is given and whose response is kept.
+/// A client of the pipeline, with a given request body, that keeps the response. The fuzzer uses it too.
 ///
 /// `@unchecked Sendable`: the pipeline uses it on one thread; what tests read from another is under the lock.
 final class FakeClient: ClientConnection, @unchecked Sendable {
@@ -25,19 +24,21 @@ final class FakeClient: ClientConnection, @unchecked Sendable {
     private(set) var hasReadAll = false
     private var input: [UInt8]
     private let responseState = Mutex(Response())
-    private let socket = SocketPair()
+    private let socket: SocketPair?
 
-    init(_ request: Request, body: [UInt8] = []) {
+    /// - Parameter canLeave: false costs no system calls, and `descriptor` is nil.
+    init(_ request: Request, body: [UInt8] = [], canLeave: Bool = true) {
         self.request = request
         input = body
+        socket = canLeave ? SocketPair() : nil
     }
 
     var response: Response { responseState.withLock { $0 } }
-    var descriptor: CInt? { socket.near }
+    var descriptor: CInt? { socket?.near }
 
     /// What nginx does when its client leaves.
     func leave() {
-        socket.closeFar()
+        socket?.closeFar()
     }
 
     func read(into buffer: inout MutableRawSpan) throws(Interrupted) -> Int {
@@ -54,12 +55,22 @@ final class FakeClient: ClientConnection, @unchecked Sendable {
     }
 
     func send(_ head: HTTPResponseHead) throws(Interrupted) {
-        responseState.withLock { $0.head = head }
+        for header in head.headers {
+            precondition(!header.name.isEmpty && !header.name.utf8.contains { $0 <= 0x20 || $0 == 0x3A || $0 == 0x7F })
+            precondition(!header.value.utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F })
+        }
+        responseState.withLock {
+            precondition($0.head == nil, "two heads")
+            $0.head = head
+        }
     }
 
     func send(_ body: RawSpan) throws(Interrupted) {
         let bytes = body.withUnsafeBytes { Array($0) }
-        responseState.withLock { $0.body += bytes }
+        responseState.withLock {
+            precondition($0.head != nil, "a body before its head")
+            $0.body += bytes
+        }
     }
 
     func flush() throws(Interrupted) {

@@ -1,6 +1,5 @@
 import Foundation
 import Logging
-import Synchronization
 import TestSupport
 
 @testable import ProviderHandlers
@@ -24,8 +23,8 @@ final class PipelineFixture: Sendable {
         configure: (inout Configuration) -> Void = { _ in },
         gpu: BusyVerdict? = nil, sample: UInt64? = nil, status: GPUStatus = .absent,
         freshness: Duration = .seconds(600), maxAge: Duration = .seconds(600), heldBytes: HeldBytes = HeldBytes(),
-        central centralScript: @escaping ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) },
-        engine engineScript: @escaping ScriptedServer.Script = { try $0.answer(200, "{}") }
+        central centralScript: @escaping ScriptedServer.Script = FakeCentral.valid,
+        engine engineScript: @escaping ScriptedServer.Script = FakeEngine.object
     ) throws {
         let engine = try ScriptedServer(engineScript)
         let central = try ScriptedServer(centralScript)
@@ -91,18 +90,6 @@ final class PipelineFixture: Sendable {
     @discardableResult
     func complete(_ body: String = #"{"model":"m"}"#, hmac: String = "") -> FakeClient.Response {
         handle(.completion(body, hmac: hmac))
-    }
-}
-
-/// A value a test can change.
-final class SharedValue<Value: Sendable>: Sendable {
-    private let state: Mutex<Value>
-
-    init(_ value: Value) { state = Mutex(value) }
-
-    var value: Value {
-        get { state.withLock { $0 } }
-        set { state.withLock { $0 = newValue } }
     }
 }
 

@@ -14,17 +14,3 @@ final class SeenRequest: Sendable {
     var names: [String] { state.withLock { $0?.head.fields.map { $0.name.lowercased() } ?? [] } }
     func field(_ name: String) -> String? { state.withLock { $0?.head[name] } }
 }
-
-/// Numbers what happens, from 1.
-final class Counter: Sendable {
-    private let state = Mutex(0)
-
-    var value: Int { state.withLock { $0 } }
-
-    func next() -> Int {
-        state.withLock { value in
-            value += 1
-            return value
-        }
-    }
-}

@@ -1,20 +1,21 @@
-import Foundation
-import TestSupport
+public import Foundation
 
-/// What a worker holds of its machine, counted so that a single one too many shows.
-struct Holdings: Equatable, Sendable, CustomStringConvertible {
-    /// The worker's own and libcurl's.
-    var threads: Int
-    /// Those of Swift's pool, of libdispatch below it and of swift-subprocess. They come when they are first needed and go
-    /// when they have been idle, at most one for each processor at a time.
-    var poolThreads: Int
-    var descriptors: Int
-    /// Zombies count: they have not been waited for.
-    var children: Int
+/// Threads, descriptors and children of a process, counted so that one too many shows.
+public struct Holdings: Equatable, Sendable, CustomStringConvertible {
+    /// Threads of the program itself and of libcurl.
+    public var threads: Int
+    /// Threads of Swift's pool and of libdispatch below it: started when first needed, ended when idle, at most one for each
+    /// processor at a time.
+    public var poolThreads: Int
+    public var descriptors: Int
+    /// Zombies count: nobody has waited for them.
+    public var children: Int
+    /// Resident memory in KiB; 0 once the process is gone.
+    public var residentKiB: Int
 
-    init(of pid: pid_t) {
+    public init(of pid: pid_t) {
         let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
-        // libdispatch names a thread after the queue it works for; who is started by a thread has its name at first.
+        // libdispatch names a thread after its queue. A new thread has the name of the thread that starts it.
         poolThreads = tasks.count { task in
             let name = FileManager.default.contents(atPath: "/proc/\(pid)/task/\(task)/comm") ?? Data()
             return String(decoding: name, as: UTF8.self).contains("-qos")
@@ -22,16 +23,17 @@ struct Holdings: Equatable, Sendable, CustomStringConvertible {
         threads = tasks.count - poolThreads
         descriptors = Self.openDescriptors(of: pid).count
         children = Vitals.children(of: pid).count
+        residentKiB = Vitals.kibibytes("VmRSS", of: pid) ?? 0
     }
 
-    var description: String {
+    public var description: String {
         "\(threads) threads and \(poolThreads) of the pool, \(descriptors) descriptors, \(children) children"
     }
 
-    /// What a process holds when it has nothing to do: the least of what is seen, once it has been seen ten times.
+    /// The least that an idle process is seen to hold, once it has been seen ten times.
     ///
-    /// - Parameter maxThreads: more of its own it does not keep; those that a crowd has started end within seconds.
-    static func atRest(_ process: ChildProcess, maxThreads: Int = .max) async throws -> Holdings {
+    /// - Parameter maxThreads: of the program itself; surplus threads of a burst end within seconds.
+    public static func atRest(_ process: ChildProcess, maxThreads: Int = .max) async throws -> Holdings {
         var least = Holdings(of: process.pid)
         var sightings = 0
         try await eventually("it comes to rest") {
@@ -50,23 +52,25 @@ struct Holdings: Equatable, Sendable, CustomStringConvertible {
         threads == other.threads && descriptors == other.descriptors && children == other.children
     }
 
-    /// Whether nothing is held beyond `base`.
-    func isWithin(_ base: Holdings) -> Bool {
+    /// Whether no more is held than in `base`; memory is not compared.
+    public func isWithin(_ base: Holdings) -> Bool {
         threads <= base.threads && descriptors <= base.descriptors && children <= base.children
             && poolThreads <= base.poolThreads + ProcessInfo.processInfo.activeProcessorCount
     }
 
-    /// The least of both, one by one.
-    private func least(_ other: Holdings) -> Holdings {
+    /// The lesser number of each.
+    public func least(_ other: Holdings) -> Holdings {
         var least = self
         least.threads = min(threads, other.threads)
         least.poolThreads = min(poolThreads, other.poolThreads)
         least.descriptors = min(descriptors, other.descriptors)
         least.children = min(children, other.children)
+        least.residentKiB = min(residentKiB, other.residentKiB)
         return least
     }
 
-    static func openDescriptors(of pid: pid_t) -> [Int] {
+    /// The numbers of the descriptors that a process has open.
+    public static func openDescriptors(of pid: pid_t) -> [Int] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
         return names.compactMap { Int($0) }
     }

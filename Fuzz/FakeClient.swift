@@ -1,0 +1,1 @@
+../Tests/ProviderHandlersTests/Support/FakeClient.swift
