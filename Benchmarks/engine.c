@@ -73,14 +73,14 @@ static int put(struct connection *connection, const char *text, size_t length) {
     return send(connection->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 
-static int answer(struct connection *connection, const char *body) {
+static int respond(struct connection *connection, const char *body) {
     char text[4096];
     int length = snprintf(text, sizeof text,
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
     return put(connection, text, (size_t)length);
 }
 
-static int answer_whole(struct connection *connection, long tokens) {
+static int respond_whole(struct connection *connection, long tokens) {
     char body[2048], words[1024] = "";
     for (long token = 0; token < tokens && token < 128; token++) strcat(words, " token");
     snprintf(body, sizeof body,
@@ -88,7 +88,7 @@ static int answer_whole(struct connection *connection, long tokens) {
         "[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":\"stop\"}],"
         "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":%ld,\"total_tokens\":%ld}}",
         words, tokens, tokens + 10);
-    return answer(connection, body);
+    return respond(connection, body);
 }
 
 static const char stream_head[] =
@@ -123,12 +123,12 @@ static int respond(struct connection *connection, const char *target, int is_pos
         char text[128];
         snprintf(text, sizeof text, "{\"open\":%ld,\"gone\":%ld,\"last\":%lld}", open_count, gone_count,
             (long long)last_gone);
-        return answer(connection, strncmp(target, "/gone", 5) == 0 ? text
+        return respond(connection, strncmp(target, "/gone", 5) == 0 ? text
             : "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"created\":1,\"owned_by\":\"b\"}]}");
     }
-    if (strstr(target, "/validate_hmac ")) return answer(connection, "{\"valid\":true}");
+    if (strstr(target, "/validate_hmac ")) return respond(connection, "{\"valid\":true}");
     long tokens = parameter(target, "tokens", 32);
-    if (!strstr(body, "\"stream\":true")) return answer_whole(connection, tokens);
+    if (!strstr(body, "\"stream\":true")) return respond_whole(connection, tokens);
     connection->is_streaming = 1;
     open_count++;
     connection->tokens_left = tokens;

@@ -1,8 +1,8 @@
 // Usage: hello SOCKET [LOCATION]
 //
 // The smallest FastCGI program, which /busy is compared with: libfcgi, 4 threads, a constant response. With LOCATION it hands
-// each request over to that location of nginx, as the worker does in handoff. As the worker it does not wait for nginx to
-// close, so the remaining time is that of nginx and libfcgi.
+// each request over to that location of nginx, as the worker does in handoff. Like the worker it does not wait for nginx to
+// close; nginx and libfcgi take the remaining time.
 #include <fcgiapp.h>
 #include <pthread.h>
 #include <signal.h>

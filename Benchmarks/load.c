@@ -74,7 +74,7 @@ static void finish(struct client *client, int is_whole) {
         // nginx ends a connection after keepalive_requests, 1000.
         if (strcasestr(client->buffer, "\r\nConnection: close\r\n")) leave(client);
     } else {
-        if (failed_count++ == 0) fprintf(stderr, "load: a failed answer:\n%.600s\n", client->buffer);
+        if (failed_count++ == 0) fprintf(stderr, "load: a failed response:\n%.600s\n", client->buffer);
         leave(client);
     }
     send_request(client);
@@ -119,7 +119,7 @@ static void receive(struct client *client) {
         look_at_tokens(client, now);
         if (client->length > 7 && memcmp(client->buffer + client->length - 7, "\r\n0\r\n\r\n", 7) == 0)
             finish(client, strstr(client->buffer, "data: [DONE]\n\n") != NULL);
-        else if (client->length >= BUFFER_SIZE - 1) die("an answer is longer than expected");
+        else if (client->length >= BUFFER_SIZE - 1) die("a response is longer than expected");
     } else if (is_whole_length(client, body)) {
         finish(client, is_good);
     }
@@ -152,7 +152,7 @@ int main(int count, char **arguments) {
     while (active > 0) {
         struct epoll_event events[256];
         int ready = epoll_wait(poller, events, 256, 60000);
-        if (ready == 0) die("%d clients have waited a minute for their answers", active);
+        if (ready == 0) die("%d clients have waited a minute for their responses", active);
         for (int index = 0; index < ready; index++) receive(events[index].data.ptr);
     }
     double seconds = (double)(now_ns() - started) / 1e9;

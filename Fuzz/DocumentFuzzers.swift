@@ -7,7 +7,7 @@ import Foundation
 func fuzzModels(_ bytes: [UInt8]) {
     for shape in ModelList.Shape.allCases {
         guard let list = try? ModelList(bytes, shape) else { continue }
-        // As central is told of them, which takes integers only.
+        // As the central system is told of them, which takes integers only.
         guard let models = json(JSON.encode(list.models)) as? [[String: Any]] else {
             preconditionFailure("no list")
         }
@@ -16,7 +16,7 @@ func fuzzModels(_ bytes: [UInt8]) {
     }
 }
 
-/// Read as the ngrok agent's list, with each way to choose, and as cloudflared's answer.
+/// Read as the ngrok agent's list, with each way to choose, and as cloudflared's response.
 func fuzzTunnels(_ bytes: [UInt8]) {
     if let tunnels = NgrokTunnels(bytes) {
         for name in ["", "a"] {

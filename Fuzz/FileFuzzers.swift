@@ -88,7 +88,7 @@ func fuzzNginxUpstream(_ bytes: [UInt8]) {
     case .agrees:
         precondition(text.contains("upstream") && text.contains("provider_engine") && text.contains("server"))
         precondition(compare("# upstream provider_engine { server 192.0.2.1:9; }\n" + text) == .agrees)
-        // One more server that is not the engine, and the answer is no.
+        // One more server that is not the engine, and the response is no.
         let other = url == "http://192.0.2.1:9" ? "192.0.2.2:9" : "192.0.2.1:9"
         precondition(compare("upstream provider_engine { server \(other); }\n" + text) != .agrees)
     }

@@ -15,7 +15,7 @@ enum FuzzTarget: String, CaseIterable {
     /// nginx's file that names the engine.
     case nginxUpstream = "nginx-upstream"
     /// The engine's response: head, events, bodies, and where they break off.
-    case engineResponse = "engine-answer"
+    case engineResponse = "engine-response"
     /// The engine's list of models.
     case models
     /// The central system's verdict on an HMAC.

@@ -16,10 +16,10 @@ final class WirePeer: Sendable {
     let url: String
     private let descriptor: CInt
     private let seen = Mutex<[Seen]>([])
-    private let answer: @Sendable (Seen) -> (status: Int, body: String)
+    private let response: @Sendable (Seen) -> (status: Int, body: String)
 
-    init(_ answer: @escaping @Sendable (Seen) -> (status: Int, body: String)) {
-        self.answer = answer
+    init(_ response: @escaping @Sendable (Seen) -> (status: Int, body: String)) {
+        self.response = response
         let (descriptor, port) = Self.listen()
         self.descriptor = descriptor
         url = "http://127.0.0.1:\(port)"
@@ -65,7 +65,7 @@ final class WirePeer: Sendable {
         while let request = input.next() {
             // The client waits for the response: anything behind the body would be a second request.
             precondition(input.isEmpty, "bytes behind the request")
-            let (status, body) = answer(request)
+            let (status, body) = response(request)
             seen.withLock { $0.append(request) }
             let text =
                 "HTTP/1.1 \(status) X\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"

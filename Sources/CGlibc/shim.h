@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-// Types stay those of Swift's module of glibc, which is made without _GNU_SOURCE: a header here would define them again.
+// Types come from Swift's module of glibc, which is made without _GNU_SOURCE; a header here would define them again.
 
-// posix_spawn_file_actions_addclosefrom_np(3), which spawn.h declares for _GNU_SOURCE alone. glibc has it since 2.34.
+// posix_spawn_file_actions_addclosefrom_np(3), which spawn.h declares for _GNU_SOURCE alone. Available since glibc 2.34.
 extern int posix_spawn_file_actions_addclosefrom_np(void *actions, int first);
 
 // POSIX_SPAWN_SETSID, which spawn.h defines for _GNU_SOURCE alone.

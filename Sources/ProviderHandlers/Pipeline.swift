@@ -69,7 +69,7 @@ public struct Pipeline: Sendable {
 
     private func respond(_ exchange: Exchange) throws(Interrupted) {
         switch try Route(exchange.request) {
-        case .health: try exchange.respond(health.answer())
+        case .health: try exchange.respond(health.response())
         case .busy: try exchange.respond(busyResponse())
         case .completion: try complete(exchange)
         }

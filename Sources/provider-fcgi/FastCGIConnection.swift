@@ -61,8 +61,7 @@ import ProviderHandlers
         // libfcgi shuts down and waits for nginx to close, which protects a response when input is left unread. On a
         // Unix socket with all input read a plain close loses nothing and saves three system calls.
         if hasReadAll && !isInputBroken && isUnixSocket { unsafe FCGX_Detach(fcgx) }
-        // FCGX_Finish_r does the same, but takes a request whose input has been freed for an ended one. A client that
-        // has left needs no end.
+        // FCGX_Finish_r does the same, but considers a request with freed input ended. A client that has left needs no end.
         try? finish()
         unsafe FCGX_Free(fcgx, 1)
         descriptor = nil
@@ -78,7 +77,7 @@ import ProviderHandlers
         if count < wanted {
             hasReadAll = true
             isInputBroken = unsafe FCGX_GetError(fcgx.pointee.in) != 0
-            // Its buffer, 8 KiB, would otherwise stay for as long as the response takes.
+            // Its buffer, 8 KiB, would otherwise stay until the response ends.
             unsafe FCGX_FreeStream(&fcgx.pointee.in)
             if isInputBroken { throw .clientGone }
         }
@@ -138,8 +137,8 @@ import ProviderHandlers
         guard unsafe FCGX_FClose(fcgx.pointee.out) == 0 else { throw .clientGone }
     }
 
-    /// Sends a record of a FastCGI version that does not exist. nginx ends a broken-off response as if it were whole, but
-    /// a malformed record makes it close its client's connection (ngx_http_fastcgi_process_record).
+    /// Sends a record of a FastCGI version that does not exist. nginx would end a truncated response as if it were complete;
+    /// a malformed record makes nginx close the client's connection (ngx_http_fastcgi_process_record).
     func breakOff() {
         guard let descriptor, (try? flush()) != nil else { return }
         let malformed = [UInt8](repeating: 0xFF, count: 8)
@@ -161,8 +160,8 @@ extension FastCGIConnection {
         return unsafe String(cString: value)
     }
 
-    /// All values of a parameter: nginx before 1.23 passes a header that came twice as two of one name, later ones join
-    /// the values with ", " (its change log), as CGI has it (RFC 3875, 4.1.18).
+    /// All values of a parameter. nginx before 1.23 passes a repeated header as two parameters of one name; later versions
+    /// join the values with ", " (its change log; RFC 3875, 4.1.18).
     private func parameters(_ name: String) -> [String] {
         guard var entry = unsafe fcgx.pointee.envp else { return [] }
         let start = name + "="

@@ -9,7 +9,7 @@ struct ListenError: Error, CustomStringConvertible {
     static let exitStatus: CInt = 73
 }
 
-/// The listening socket: one that was handed over on descriptor 0, or one of our own.
+/// The listening socket: inherited on descriptor 0, or created here.
 ///
 /// libfcgi's own `FCGX_OpenSocket` removes whatever has the socket's name and ends the process on errors.
 struct Listener: Sendable {
@@ -60,7 +60,7 @@ struct Listener: Sendable {
         }
     }
 
-    /// Whatever the socket was called: a name may lead anywhere, and one that was handed over has no name.
+    /// By address, not by name: a name may lead anywhere, and an inherited socket has no name.
     private static func remoteAddress(of descriptor: CInt) -> String? {
         var address = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -76,7 +76,7 @@ struct Listener: Sendable {
             }
         }
         guard address.ss_family != AF_UNIX else { return nil }
-        // One that cannot be told is not taken for a safe one.
+        // An unknown address counts as unsafe.
         let text = host ?? "an unknown address"
         return Loopback.contains(text) ? nil : text
     }
@@ -100,7 +100,7 @@ struct Listener: Sendable {
         _ = unsafe poll(&polled, 1, -1)
     }
 
-    /// Takes no new connections: those that wait already can still be accepted, after them `accept` fails at once.
+    /// Takes no new connections. Waiting connections can still be accepted; after them `accept` fails at once.
     ///
     /// An inherited socket is left as it is, for the others that share it.
     func close() {

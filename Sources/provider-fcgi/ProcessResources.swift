@@ -1,11 +1,11 @@
 import CGlibc
 import Glibc
 
-/// What the process takes of the machine, besides what it does.
+/// Memory and descriptors of the process.
 enum ProcessResources {
     /// What a thread takes at one moment: its connection, and a transfer's connection and means to be woken.
     private static let descriptorsOfAThread = 4
-    /// The same with all that it can leave behind: transfers to the engine and to central, both kept for the next request.
+    /// The same including kept transfers to the engine and to the central system.
     private static let descriptorsWithKept = 7
     /// All that is ever kept, as `HTTPClient` keeps 128 transfers to either; and 256 for everything else, such as nvidia-smi's
     /// pipes and the configuration.
@@ -35,16 +35,16 @@ enum ProcessResources {
 
     /// Has large blocks given back to the system as soon as they are freed.
     ///
-    /// By default glibc raises the size from which on a block gets a mapping of its own to that of the largest that was
-    /// freed, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD): a few answers of 8 MiB that were held back would then stay in
-    /// memory for good, in each of up to 8 arenas for each core. Setting it, to its default here, ends that.
+    /// By default glibc raises this threshold to the size of the largest freed mapping, up to 32 MiB (mallopt(3),
+    /// M_MMAP_THRESHOLD). A few buffered responses of 8 MiB would then stay in memory, in each of up to 8 arenas for each
+    /// core. Setting it, to its default here, ends that.
     static func returnLargeBlocks() {
         mallopt(M_MMAP_THRESHOLD, 128 * 1024)
     }
 
     /// Raises the limit of open files to what the system allows: a stream takes four descriptors.
     ///
-    /// Nothing here uses select(2), which is why the lower limit is the one that processes start with.
+    /// Nothing here uses select(2), the reason for the lower limit at the start of a process.
     static func raiseDescriptorLimit() {
         var limit = rlimit()
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -57,10 +57,9 @@ enum ProcessResources {
     /// Lets go of the pages of programs and libraries that only the start needed: the command line, YAML, relocations,
     /// every library's own beginnings. They are most of what a process like this one shows as its memory.
     ///
-    /// They come back from the file when they are needed: "subsequent accesses of pages in the range will succeed, but
-    /// will result in […] repopulating the memory contents from the up-to-date contents of the underlying mapped file"
-    /// (madvise(2), MADV_DONTNEED). What the dynamic linker has written to, and then made read-only, would be lost; such
-    /// a mapping has anonymous pages.
+    /// The kernel reads them from the file again when needed: "subsequent accesses of pages in the range will succeed"
+    /// (madvise(2), MADV_DONTNEED). Mappings with anonymous pages stay: the dynamic linker wrote to them before they became
+    /// read-only.
     static func releaseStartupPages() {
         guard let maps = unsafe fopen("/proc/self/smaps", "re") else { return }
         defer { unsafe fclose(maps) }
@@ -80,9 +79,8 @@ enum ProcessResources {
         }
     }
 
-    /// The addresses in the first line of a mapping, such as
-    /// `7f0c1e000000-7f0c1e022000 r-xp 00026000 08:01 1835 /usr/lib/…` (proc(5)); nil for one that is no file or can be
-    /// written to, and for other lines.
+    /// The addresses in the first line of a mapping, such as `7f0c1e000000-7f0c1e022000 r-xp 00026000 08:01 1835 /usr/lib/…`
+    /// (proc(5)). nil for writable mappings, for mappings without a file and for other lines.
     private static func readOnlyFile(_ fields: [Substring]) -> Range<UInt>? {
         guard fields.count >= 6, ["r-xp", "r--p"].contains(fields[1]), fields[5].hasPrefix("/") else { return nil }
         let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }

@@ -38,7 +38,7 @@ struct ProviderFCGI: ParsableCommand {
     func run() throws {
         Program.forbidCoreFiles()
         Program.forbidCrashReports()
-        // Before anything else: this process has neither configuration nor signals of its own.
+        // Before anything else: this process has neither configuration nor signal handlers.
         if let nvmlProbe { throw ExitCode(NVMLProbe.run(interval: nvmlProbe)) }
         // A SIGHUP that comes while the worker starts would otherwise end it.
         if !checkConfig { Signals.hold([.reload]) }
@@ -70,7 +70,7 @@ struct ProviderFCGI: ParsableCommand {
         } catch {
             throw failure("\(error)", ListenError.exitStatus)
         }
-        // Threads that were cut may still be inside a library, whose clean-up at exit would pull the ground from under them.
+        // Threads of cut requests may still be inside a library, and its clean-up at exit would crash them.
         if status != 0 { _exit(status) }
     }
 

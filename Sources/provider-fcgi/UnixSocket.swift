@@ -18,8 +18,8 @@ enum UnixSocket {
         }
     }
 
-    /// Where every user of this machine can connect to a socket, as far as its mode says: its path, or `@` and its name if it
-    /// is none of the file system's and so has no mode (unix(7)). A directory may keep them out all the same.
+    /// The name of a socket to which, by its mode, every user of this machine can connect: its path, or `@` and its name for
+    /// an abstract socket, which has no mode (unix(7)). A directory may keep them out all the same.
     static func nameOpenToAll(_ descriptor: CInt) -> String? {
         var address = sockaddr_un()
         var size = socklen_t(MemoryLayout<sockaddr_un>.size)
@@ -39,8 +39,7 @@ enum UnixSocket {
         return path
     }
 
-    /// A socket file that a killed worker left behind is removed; one that somebody listens on, or another kind of
-    /// file, is not.
+    /// Removes the socket file of a killed worker, but neither a socket in use nor another kind of file.
     private static func removeStale(_ path: String) throws(ListenError) {
         var info = stat()
         guard unsafe lstat(path, &info) == 0 else { return }
@@ -48,12 +47,12 @@ enum UnixSocket {
             throw ListenError(
                 description: "server.socket: \(path) exists and is not a socket; remove it or choose another path")
         }
-        // Not blocking: the queue of one that is alive may be full.
+        // Not blocking: the queue of a live socket may be full.
         let probe = socket(
             AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         defer { close(probe) }
         let isConnected = unsafe withUnixAddress(Array(path.utf8)) { unsafe connect(probe, $0, $1) == 0 }
-        // Only a refusal says that nobody listens (unix(7)); anything else may be somebody's.
+        // Only ECONNREFUSED means that nobody listens (unix(7)).
         guard !isConnected && errno == ECONNREFUSED else {
             throw ListenError(
                 description: "server.socket: another process listens on \(path); stop it or choose another path")
@@ -62,7 +61,7 @@ enum UnixSocket {
     }
 
     private static func bind(_ descriptor: CInt, to path: String) throws(ListenError) {
-        // Nobody else may connect between bind and a later chmod. Only safe while there is one thread: umask is the
+        // Other users may not connect between bind and a later chmod. Only safe while there is one thread: umask is the
         // process's.
         let previous = umask(0o117)
         defer { umask(previous) }

@@ -4,7 +4,7 @@ import ProviderHandlers
 
 /// systemd's watchdog: told regularly that the worker works, and not told when it does not (sd_watchdog_enabled(3)).
 struct Watchdog {
-    /// Looks are never further apart while there is work, also when nobody watches: they also see to threads.
+    /// The longest time between looks while there is work, even without a watchdog: looks also start and end threads.
     private static let maxInterval = Duration.seconds(1)
     /// The same while there is none: an idle machine is not woken for nothing.
     private static let maxCalmInterval = Duration.seconds(5)

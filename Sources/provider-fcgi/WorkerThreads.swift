@@ -10,7 +10,7 @@ import ProviderHandlers
 final class WorkerThreads: Sendable {
     /// Threads beyond `server.max_in_flight`.
     private static let reserve = 16
-    /// Threads kept for the next burst, of those that have had nothing to do for a while.
+    /// Idle threads kept for the next burst.
     private static let maxIdle = 32
     /// Descriptors that must be free until a shortage of descriptors is over.
     private static let enoughDescriptors = 32
@@ -19,7 +19,7 @@ final class WorkerThreads: Sendable {
     /// Wakes a thread out of accept. Its handler does nothing: interrupting the call is all it is for.
     private static let wake = SIGUSR1
 
-    /// What a request gets that is accepted now, for as long as it runs.
+    /// The service of requests accepted from now on, each until its end.
     private struct Service {
         let pipeline: Pipeline
         let hmacParameter: String
@@ -39,7 +39,7 @@ final class WorkerThreads: Sendable {
         /// Low-water mark of idle threads since the last look. Threads beyond it end late, because starting a thread costs
         /// more than a request does.
         var leastIdle = 0
-        /// Number of threads waiting in accept that are to end.
+        /// Number of threads in accept that have to end.
         var surplus = 0
         var accepted: UInt64 = 0
         /// The same at the last look.
@@ -87,7 +87,7 @@ final class WorkerThreads: Sendable {
         let (wanted, possible) = (state.withLock { $0.service.maxThreads }, ProcessResources.maxThreads)
         if possible < wanted {
             logger.warning(
-                "the limit of descriptors (RLIMIT_NOFILE) is enough for \(possible) threads of \(wanted); more requests wait"
+                "the limit of file descriptors (RLIMIT_NOFILE) allows \(possible) of \(wanted) threads; further requests wait"
             )
         }
         do throws(Threads.Shortage) {
@@ -115,7 +115,7 @@ final class WorkerThreads: Sendable {
         return isCalm && !isShort
     }
 
-    /// What can be seen of the accepting.
+    /// An observation of the accepting threads.
     var accepting: Liveness.Accepting {
         let isWaiting = listener.hasWaiting
         return state.withLock { state in
@@ -171,7 +171,7 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    /// The next connection and its service; nil when this thread is to end.
+    /// The next connection and its service; nil when this thread has to end.
     private func nextConnection() -> (connection: CInt, service: Service)? {
         state.withLock { $0.idle += 1 }
         let connection = accept()
@@ -185,7 +185,7 @@ final class WorkerThreads: Sendable {
             do throws(Threads.Shortage) {
                 try spawn()
             } catch {
-                logger.warning("no further thread can be started: \(systemError(error.code))")
+                logger.warning("cannot start another thread: \(systemError(error.code))")
             }
         }
         return connection.map { ($0, service) }
@@ -193,7 +193,7 @@ final class WorkerThreads: Sendable {
 
     private var isStopping: Bool { state.withLock { $0.isStopping } }
 
-    /// Whether this thread, which waits in accept, is to end.
+    /// Whether this thread, which waits in accept, has to end.
     private func isSurplus() -> Bool {
         state.withLock { state in
             guard state.surplus > 0 else { return false }

@@ -8,7 +8,7 @@ import ProviderHandlers
 struct ProviderReporter: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "provider-reporter",
-        abstract: "Reports this machine's GPUs, models and public URL to the central system, once or again and again.",
+        abstract: "Reports this machine's GPUs, models and public URL to the central system, once or at an interval.",
         usage: """
             provider-reporter [--config <config>] [--dry-run] [--every <seconds>]
             provider-reporter doctor [<options>]
@@ -35,15 +35,15 @@ struct ProviderReporter: ParsableCommand {
 
     func validate() throws {
         guard let every else { return }
-        if dryRun { throw ValidationError("--every and --dry-run do not go together") }
+        if dryRun { throw ValidationError("--every and --dry-run exclude each other") }
         if !(1...86_400).contains(every) { throw ValidationError("--every takes 1 to 86400 seconds") }
     }
 
     func run() throws {
         Program.forbidCoreFiles()
         Program.forbidCrashReports()
-        // A connection that central has closed is an error of the transfer, not the end of the process: OpenSSL writes
-        // without MSG_NOSIGNAL.
+        // A connection that the central system has closed is an error of the transfer, not the end of the process: OpenSSL
+        // writes without MSG_NOSIGNAL.
         signal(SIGPIPE, SIG_IGN)
         let loaded: LoadedConfiguration
         do throws(ConfigurationError) {

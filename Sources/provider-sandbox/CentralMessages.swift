@@ -1,7 +1,7 @@
 import Foundation
 
-/// A health report as central decodes it: unknown keys are ignored and null counts as absent, but a wrong type is an
-/// error.
+/// A health report as the central system decodes it: unknown keys are ignored and null counts as absent, but a wrong type is
+/// an error.
 struct ReceivedReport: Decodable {
     struct Model: Decodable {
         let id: String?
@@ -34,7 +34,7 @@ struct ReceivedReport: Decodable {
     let cloudflare: Tunnel?
     let providerType: String?
 
-    /// - Throws: `Mismatch`, whose description tells the sandbox's user what is wrong.
+    /// - Throws: `Mismatch`; its description tells the sandbox's user what is wrong.
     init(_ json: Data) throws(Mismatch) {
         do {
             self = try JSONDecoder.snakeCase.decode(ReceivedReport.self, from: json)
@@ -48,7 +48,7 @@ struct ReceivedReport: Decodable {
             throw Mismatch("\(error)")
         }
         guard object == "list" else { throw Mismatch("object is not \"list\"") }
-        // JSONDecoder takes 7.0 for an integer; central does not.
+        // JSONDecoder takes 7.0 for an integer; the central system does not.
         if let number = JSONNumbers.firstFraction(in: json) { throw Mismatch("\(number) is not an integer") }
     }
 

@@ -38,7 +38,7 @@ struct Engine: Sendable {
             body = try await request.bodyData
             wanted = try JSONDecoder.snakeCase.decode(CompletionRequest.self, from: body)
         } catch {
-            return failure(400, "invalid_request_error", "the request body is no valid JSON of a completion request")
+            return failure(400, "invalid_request_error", "the request body is not a valid completion request in JSON")
         }
         guard let model = wanted.model, !model.isEmpty else {
             return failure(400, "invalid_request_error", "model is required")
@@ -53,10 +53,10 @@ struct Engine: Sendable {
         try? await Task.sleep(for: promptDelay * Double(body.count) / 1000)
         guard wanted.stream ?? false else {
             try? await Task.sleep(for: tokenDelay * completion.completionTokens)
-            log?.write("answered", id: completion.id, user: wanted.user)
+            log?.write("responded", id: completion.id, user: wanted.user)
             return .json(200, completion.whole)
         }
-        log?.write("answered", id: completion.id, user: wanted.user)
+        log?.write("responded", id: completion.id, user: wanted.user)
         return HTTPResponse(
             statusCode: .ok, headers: [.contentType: "text/event-stream", .init("Cache-Control"): "no-cache"],
             body: HTTPBodySequence(from: CompletionStream(completion: completion, tokenDelay: tokenDelay)))

@@ -3,7 +3,7 @@ import Foundation
 /// A file with a line for each completion that begins, and another just before the first byte of its response:
 ///
 ///     begun chatcmpl-0123456789 USER
-///     answered chatcmpl-0123456789 USER
+///     responded chatcmpl-0123456789 USER
 ///
 /// The identifier is the response's `id`; USER is the request's `user`, "-" without one.
 struct EngineLog: Sendable {

@@ -19,7 +19,7 @@ struct LocalServer: Sendable {
             handler: ClosureHTTPHandler(respond))
     }
 
-    /// Serves for as long as the process lives.
+    /// Serves until the process ends.
     ///
     /// - Throws: when it cannot listen.
     func run() async throws {

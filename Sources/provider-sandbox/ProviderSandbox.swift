@@ -12,7 +12,7 @@ struct ProviderSandbox: AsyncParsableCommand {
 
               ready engine=http://127.0.0.1:PORT central=http://127.0.0.1:PORT
 
-            The engine responds to every prompt with the same words. Central accepts the key in $PROVIDER_API_KEY, or any \
+            The engine responds to every prompt with the same words. The central system accepts the key in $PROVIDER_API_KEY, or any \
             key when the variable is not set, and returns its last report at GET /sandbox/report.
             """)
 
@@ -27,7 +27,7 @@ struct ProviderSandbox: AsyncParsableCommand {
     @Option(name: .long, help: "Port of the engine; 0 lets the kernel choose.")
     var enginePort: UInt16 = 0
 
-    @Option(name: .long, help: "Port of central; 0 lets the kernel choose.")
+    @Option(name: .long, help: "Port of the central system; 0 lets the kernel choose.")
     var centralPort: UInt16 = 0
 
     @Option(name: .long, help: "A model the engine has; may be repeated.")
@@ -49,7 +49,7 @@ struct ProviderSandbox: AsyncParsableCommand {
         help: ArgumentHelp("A file that gets a line for each completion of the engine.", valueName: "file"))
     var engineLog: String?
 
-    @Option(name: .long, help: "Central accepts the HMACs that start with this text.")
+    @Option(name: .long, help: "Accept HMACs that start with this text.")
     var hmacPrefix: String = "sandbox-"
 
     func validate() throws {

@@ -12,7 +12,7 @@ def test_the_images_build(containers):
 def test_the_containers_start(containers):
     containers.compose("up", "--detach")
     wait_for(containers.is_healthy, says="the worker is healthy")
-    wait_for(lambda: containers.curl(containers.url + "/busy").status == 200, says="nginx answers")
+    wait_for(lambda: containers.curl(containers.url + "/busy").status == 200, says="nginx responds")
 
 
 def test_a_completion_streams(containers):

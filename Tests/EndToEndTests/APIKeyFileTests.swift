@@ -11,13 +11,13 @@ import Testing
     @Test func theWorkerSaysThatThereIsNone() async throws {
         try #require(!FileManager.default.fileExists(atPath: Self.file), "this machine has a key of its own")
         let deployment = try await Deployment(
-            settings: ["PROVIDER_API_KEY": nil], central: { try $0.answer(401, "") })
+            settings: ["PROVIDER_API_KEY": nil], central: { try $0.respond(401, "") })
         #expect(deployment.worker.standardError.contains("<4>provider.api_key: " + Self.words))
         try await onThread {
             let refused = try deployment.complete(headers: ["X-Inferoute-HMAC: abc"])
             #expect(refused.body.contains(#""code":"hmac_unavailable""#))
             try deployment.waitUntil("it is logged") {
-                deployment.worker.standardError.contains("central wants an API key (401): " + Self.words)
+                deployment.worker.standardError.contains("the central system requires an API key (401): " + Self.words)
             }
             #expect(!deployment.worker.standardError.contains("check provider.api_key"))
         }
@@ -40,7 +40,7 @@ import Testing
         let seen = SharedValue("")
         let central = try ScriptedServer { request in
             seen.value = request.head["Authorization"] ?? ""
-            try request.answer(200, "")
+            try request.respond(200, "")
         }
         let engine = try ScriptedServer(FakeEngine.oneModel)
         let work = try TemporaryDirectory()
@@ -58,7 +58,7 @@ import Testing
         .enabled(if: geteuid() == 0 && MountNamespace.isPossible, "needs root, to be somebody else"),
         arguments: [("600", "cannot be read: Permission denied"), ("644", "")])
     func theReporterOfAnOrdinaryUser(mode: String, words: String) async throws {
-        let central = try ScriptedServer { try $0.answer(200, "") }
+        let central = try ScriptedServer { try $0.respond(200, "") }
         let engine = try ScriptedServer(FakeEngine.oneModel)
         let work = try TemporaryDirectory()
         #expect(chmod(work.path, 0o755) == 0)

@@ -2,12 +2,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Whom the API key goes to, and whose word counts for central's.
+/// Whom the API key goes to, and whose word counts for the central system's.
 @Suite struct CentralTrustTests {
     private static let hmac = ["X-Inferoute-HMAC: abc"]
 
-    private static func isUnavailable(_ answer: Deployment.Answer) -> Bool {
-        answer.status == 503 && answer.body.contains(#""code":"hmac_unavailable""#)
+    private static func isUnavailable(_ response: Deployment.Response) -> Bool {
+        response.status == 503 && response.body.contains(#""code":"hmac_unavailable""#)
     }
 
     /// Whatever kind of redirect, and whether it stays on the host or not.
@@ -19,12 +19,12 @@ import Testing
         let deployment = try await Deployment(
             central: { request in
                 let (status, place) = redirects[turn.next() % redirects.count]
-                try request.answer(status, "", headers: ["Location: \(place)"])
+                try request.respond(status, "", headers: ["Location: \(place)"])
             }, engine: FakeEngine.oneModel)
         try await onThread {
             for redirect in redirects {
-                let answer = try deployment.complete(headers: Self.hmac)
-                #expect(Self.isUnavailable(answer), "\(redirect)")
+                let response = try deployment.complete(headers: Self.hmac)
+                #expect(Self.isUnavailable(response), "\(redirect)")
             }
             #expect(Set(deployment.central.requests) == ["POST /api/provider/validate_hmac HTTP/1.1"])
             #expect(deployment.central.requests.count == redirects.count)
@@ -38,12 +38,12 @@ import Testing
         #expect(other.requests.isEmpty)
     }
 
-    /// Said on each of the engine's answers, and each of central's, it changes nothing for the next request.
+    /// Said on each of the engine's responses, and each of the central system's, it changes nothing for the next request.
     @Test func theEngineIsNeverGivenTheKey() async throws {
         let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
             for field in request.head.fields { seen.value += "\(field.name): \(field.value)\n" }
-            try request.answer(
+            try request.respond(
                 401, "{}", headers: ["WWW-Authenticate: Basic realm=a", "Set-Cookie: a=b", "Location: /b"])
         })
         try await onThread {
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    /// What a proxy says to CONNECT is not central's word, and it sees no key.
+    /// What a proxy says to CONNECT is not the central system's word, and it sees no key.
     @Test(arguments: [(200, ""), (401, #"{"valid":false}"#), (403, "{}"), (407, ""), (200, #"{"valid":true}"#)])
     func aProxyIsNotCentral(status: Int, body: String) async throws {
         let seen = SharedValue("")
@@ -70,20 +70,20 @@ import Testing
             "PROVIDER_URL": "https://central.invalid", "https_proxy": proxy.url, "PROVIDER_HMAC": "required",
         ])
         try await onThread {
-            let answer = try deployment.complete(headers: Self.hmac)
-            #expect(Self.isUnavailable(answer))
+            let response = try deployment.complete(headers: Self.hmac)
+            #expect(Self.isUnavailable(response))
             #expect(proxy.requests == ["CONNECT central.invalid:443 HTTP/1.1"])
             #expect(!seen.value.contains(Deployment.apiKey))
             #expect(deployment.engine.requests.isEmpty)
         }
     }
 
-    /// Nor is what it says to CONNECT when that succeeds: central's own status comes after it.
+    /// Nor is what it says to CONNECT when that succeeds: the central system's own status comes after it.
     @Test(
         .enabled(if: Tool.isExpected("openssl"), "openssl is missing"),
         .enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
     func centralCountsThroughAProxy() async throws {
-        let central = try await TLSServer(.good, answer: (401, "who?"))
+        let central = try await TLSServer(.good, response: (401, "who?"))
         let target = central.port
         let proxy = try ScriptedServer { request in
             let other = try SocketConnection(port: target)
@@ -96,10 +96,12 @@ import Testing
         let deployment = try await Deployment(
             settings: ["PROVIDER_URL": central.url, "https_proxy": proxy.url], workerCommand: central.trustingCommand)
         try await onThread {
-            let answer = try deployment.complete(headers: Self.hmac)
-            #expect(Self.isUnavailable(answer))
+            let response = try deployment.complete(headers: Self.hmac)
+            #expect(Self.isUnavailable(response))
             #expect(proxy.requests == ["CONNECT 127.0.0.1:\(target) HTTP/1.1"])
-            #expect(deployment.worker.standardError.contains("central refuses our own key (401)"))
+            #expect(
+                deployment.worker.standardError.contains("the central system refuses the API key of this machine (401)")
+            )
             try deployment.waitUntil("central has logged it") {
                 central.requests.contains("Bearer \(Deployment.apiKey)")
             }
@@ -113,13 +115,13 @@ import Testing
 
     /// The engine is on this machine; prompts take no way round by a proxy.
     @Test func theEngineIsAskedDirectly() async throws {
-        let proxy = try ScriptedServer { try $0.answer(200, #"{"through":"the proxy"}"#) }
+        let proxy = try ScriptedServer { try $0.respond(200, #"{"through":"the proxy"}"#) }
         let deployment = try await Deployment(settings: [
             "http_proxy": proxy.url, "https_proxy": proxy.url, "all_proxy": proxy.url, "ALL_PROXY": proxy.url,
         ])
         try await onThread {
-            let answer = try deployment.complete()
-            #expect(answer.body == "{}")
+            let response = try deployment.complete()
+            #expect(response.body == "{}")
             #expect(proxy.requests.isEmpty)
         }
     }
@@ -137,14 +139,14 @@ import Testing
         let deployment = try await Deployment(
             settings: ["PROVIDER_URL": central.url], workerCommand: central.trustingCommand)
         try await onThread {
-            let answer = try deployment.complete(headers: Self.hmac)
+            let response = try deployment.complete(headers: Self.hmac)
             if certificate == .good {
-                #expect(answer.status == 200)
+                #expect(response.status == 200)
                 try deployment.waitUntil("central has logged it") { central.requests.contains("\n") }
                 #expect(
                     central.requests == "POST /api/provider/validate_hmac HTTP/1.1 Bearer \(Deployment.apiKey)\n")
             } else {
-                #expect(Self.isUnavailable(answer))
+                #expect(Self.isUnavailable(response))
                 #expect(deployment.worker.standardError.contains(cause))
                 #expect(central.requests.isEmpty)
                 #expect(deployment.engine.requests.isEmpty)
@@ -158,8 +160,8 @@ import Testing
         let central = try await TLSServer(.good)
         let deployment = try await Deployment(settings: ["PROVIDER_URL": central.url])
         try await onThread {
-            let answer = try deployment.complete(headers: Self.hmac)
-            #expect(Self.isUnavailable(answer))
+            let response = try deployment.complete(headers: Self.hmac)
+            #expect(Self.isUnavailable(response))
             #expect(central.requests.isEmpty)
         }
     }
@@ -176,8 +178,8 @@ import Testing
             workerCommand: MountNamespace.showing(hosts, as: "/etc/hosts"))
         try await onThread {
             for _ in 0..<2 {
-                let answer = try deployment.complete(headers: Self.hmac)
-                #expect(Self.isUnavailable(answer))
+                let response = try deployment.complete(headers: Self.hmac)
+                #expect(Self.isUnavailable(response))
             }
             #expect(deployment.worker.standardError.contains("connect time-out"))
             #expect(try deployment.complete().status == 200)
@@ -186,13 +188,13 @@ import Testing
         #expect(try await deployment.worker.waitForExit() == .status(0))
     }
 
-    /// Plain http where https is configured is no central either.
+    /// Plain http where https is configured is no central system either.
     @Test func noFallBackToPlainHTTP() async throws {
         let central = try ScriptedServer(FakeCentral.valid)
         let deployment = try await Deployment(settings: ["PROVIDER_URL": "https://127.0.0.1:\(central.port)"])
         try await onThread {
-            let answer = try deployment.complete(headers: Self.hmac)
-            #expect(Self.isUnavailable(answer))
+            let response = try deployment.complete(headers: Self.hmac)
+            #expect(Self.isUnavailable(response))
             #expect(central.requests.allSatisfy { !$0.contains("HTTP/1") })
         }
     }

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// Certificates are verified wherever TLS is spoken; for the worker and central see `CentralTrustTests`.
+/// Certificates are verified wherever TLS is spoken; for the worker and the central system see `CentralTrustTests`.
 @Suite(
     .enabled(if: Tool.isExpected("openssl"), "openssl is missing"),
     .enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
@@ -32,17 +32,17 @@ struct CertificateTests {
         }
     }
 
-    /// Prompts go to nobody else, and nobody else's answers are an engine's.
+    /// Prompts go to nobody else, and nobody else's responses are an engine's.
     @Test(arguments: certificates)
     func theEngine(certificate: TLSServer.Certificate, cause: String) async throws {
-        let engine = try await TLSServer(certificate, answer: (200, #"{"data":[{"id":"m"}]}"#))
+        let engine = try await TLSServer(certificate, response: (200, #"{"data":[{"id":"m"}]}"#))
         let deployment = try await Deployment(
             settings: ["PROVIDER_OLLAMA_URL": engine.url], workerCommand: engine.trustingCommand)
         try await onThread {
-            let answer = try deployment.complete()
+            let response = try deployment.complete()
             let isGood = certificate == .good
-            #expect(answer.status == (isGood ? 200 : 502))
-            #expect(answer.body.contains(isGood ? #""id":"m""# : #""code":"engine_unreachable""#))
+            #expect(response.status == (isGood ? 200 : 502))
+            #expect(response.body.contains(isGood ? #""id":"m""# : #""code":"engine_unreachable""#))
             try deployment.waitUntil("it has been asked for its models") {
                 let health = try deployment.fetch("GET", "/health").body
                 return health.contains(isGood ? #""id":"m""# : cause)
@@ -61,8 +61,8 @@ struct CertificateTests {
     /// The reporter lists the models of nobody else either.
     @Test(arguments: certificates)
     func theReportersEngine(certificate: TLSServer.Certificate, cause: String) async throws {
-        let engine = try await TLSServer(certificate, answer: (200, #"{"data":[{"id":"m"}]}"#))
-        let unused = try ScriptedServer { try $0.answer(404, "") }
+        let engine = try await TLSServer(certificate, response: (200, #"{"data":[{"id":"m"}]}"#))
+        let unused = try ScriptedServer { try $0.respond(404, "") }
         let reporter = try Deployment.reporter(
             behind: engine.trustingCommand, ["--dry-run"], engine: unused,
             settings: ["PROVIDER_OLLAMA_URL": engine.url])

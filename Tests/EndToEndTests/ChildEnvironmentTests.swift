@@ -28,7 +28,7 @@ import Testing
     @Test func theReporters() async throws {
         let program = try Self.program()
         let needed = OthersEnvironment.needed.merging(program.environment) { $1 }
-        let central = try ScriptedServer { try $0.answer(200, "") }
+        let central = try ScriptedServer { try $0.respond(200, "") }
         let engine = try ScriptedServer(FakeEngine.oneModel)
         let reporter = try Deployment.reporter(
             engine: engine, central: central, settings: needed.merging(Self.secret) { $1 })

@@ -125,7 +125,7 @@ import Testing
         let deployment = try await Deployment(
             settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "\(count)"], limitsClients: true,
             engine: { request in
-                guard request.method == "POST" else { return try request.answer(404, "") }
+                guard request.method == "POST" else { return try request.respond(404, "") }
                 try request.stream(["a"], pausingAt: finish)
             })
         try await onThread {

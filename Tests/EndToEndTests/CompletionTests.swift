@@ -26,18 +26,18 @@ import Testing
         }
     }
 
-    @Test func anAnswerThatIsNoStream() async throws {
+    @Test func aResponseThatIsNoStream() async throws {
         let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
             seen.value = request.target
-            try request.answer(404, #"{"error":{"message":"model 'm' not found"}}"#, headers: ["X-Engine: 1"])
+            try request.respond(404, #"{"error":{"message":"model 'm' not found"}}"#, headers: ["X-Engine: 1"])
         })
         try await onThread {
-            let answer = try deployment.fetch("POST", "/v1/completions?a=%201", body: "{}")
-            #expect(answer.status == 404)
-            #expect(answer.body == #"{"error":{"message":"model 'm' not found"}}"#)
-            #expect(answer.head["X-Engine"] == "1")
-            #expect(answer.head["Content-Length"] == "43")
+            let response = try deployment.fetch("POST", "/v1/completions?a=%201", body: "{}")
+            #expect(response.status == 404)
+            #expect(response.body == #"{"error":{"message":"model 'm' not found"}}"#)
+            #expect(response.head["X-Engine"] == "1")
+            #expect(response.head["Content-Length"] == "43")
             #expect(seen.value == "/v1/completions?a=%201")
         }
     }
@@ -46,7 +46,7 @@ import Testing
         let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
             seen.value = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
-            try request.answer(200, "{}")
+            try request.respond(200, "{}")
         })
         try await onThread {
             let headers = [
@@ -61,7 +61,7 @@ import Testing
     enum Moment: CaseIterable {
         case beforeTheFirstToken
         case afterTheFirstToken
-        case insideAWholeAnswer
+        case insideAWholeResponse
     }
 
     @Test(arguments: Moment.allCases)
@@ -76,7 +76,7 @@ import Testing
                 case .afterTheFirstToken:
                     try request.startStream()
                     try request.event("a")
-                case .insideAWholeAnswer:
+                case .insideAWholeResponse:
                     _ = try request.bodyText()
                     try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
                 }
@@ -114,7 +114,7 @@ import Testing
 
     /// Too large to hold back, it has begun when the engine dies; the client must not take it for whole.
     @Test(arguments: [true, false])
-    func aLargeAnswerThatIsCutIsSeenByTheClient(hasLength: Bool) async throws {
+    func aLargeResponseThatIsCutIsSeenByTheClient(hasLength: Bool) async throws {
         let deployment = try await Deployment(engine: { request in
             _ = try request.bodyText()
             let framing = hasLength ? "Content-Length: 20000000" : "Transfer-Encoding: chunked"

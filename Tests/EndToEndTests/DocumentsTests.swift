@@ -127,9 +127,9 @@ struct DocumentsTests {
         try await eventually("the sandbox is ready") { sandbox.standardOutput.hasSuffix("\n") }
         let line = sandbox.standardOutput
         let central = try #require(line.firstMatch(of: /central=(\S+)/).map { String($0.1) })
-        let answer = try await curl(
+        let response = try await curl(
             central + "/api/provider/health", "-H", "Authorization: Bearer the-key", "-d", report)
-        #expect(answer.status == 200, "\(answer.body)")
+        #expect(response.status == 200, "\(response.body)")
     }
 
     /// Each key of a report has a row of the table.

@@ -11,16 +11,16 @@ import Testing
         ("GET", "/health/", 404, "not_found"), ("GET", "/%62usy", 200, #"{"busy":false}"#),
         ("GET", "/a/../busy?x=1", 200, #"{"busy":false}"#),
     ])
-    func answers(method: String, target: String, status: Int, body: String) async throws {
+    func statusAndBody(method: String, target: String, status: Int, body: String) async throws {
         let deployment = try await Deployment()
         try await onThread {
-            let answer = try deployment.fetch(method, target)
-            #expect(answer.status == status)
-            #expect(answer.body.contains(body))
-            #expect(answer.head["Content-Type"] == "application/json")
-            #expect(answer.head["X-Request-Id"] != nil)
+            let response = try deployment.fetch(method, target)
+            #expect(response.status == status)
+            #expect(response.body.contains(body))
+            #expect(response.head["Content-Type"] == "application/json")
+            #expect(response.head["X-Request-Id"] != nil)
             let allowed = target.hasPrefix("/v1") ? "POST" : "GET, HEAD"
-            #expect(answer.head["Allow"] == (status == 405 ? allowed : nil))
+            #expect(response.head["Allow"] == (status == 405 ? allowed : nil))
         }
     }
 
@@ -28,14 +28,14 @@ import Testing
         let deployment = try await Deployment(
             gpu: .utilization("7 %"),
             engine: { request in
-                guard request.target == "/v1/models" else { return try request.answer(404, "") }
-                try request.answer(200, #"{"object":"list","data":[{"id":"m","created":5,"owned_by":"library"}]}"#)
+                guard request.target == "/v1/models" else { return try request.respond(404, "") }
+                try request.respond(200, #"{"object":"list","data":[{"id":"m","created":5,"owned_by":"library"}]}"#)
             })
         try await onThread {
-            let answer = try deployment.fetch("GET", "/health")
-            #expect(answer.status == 200)
+            let response = try deployment.fetch("GET", "/health")
+            #expect(response.status == 200)
             #expect(
-                answer.body == """
+                response.body == """
                     {"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":"12.4",\
                     "driver_version":"550.54.14","gpu_count":1,"gpus":[{"index":0,"memory_free":24108,"memory_total":24564,\
                     "memory_used":4,"mig_devices":[],"power":26,"product_name":"NVIDIA Test 4000","temperature":40,\
@@ -47,18 +47,18 @@ import Testing
                     """)
             let head = try deployment.fetch("HEAD", "/health")
             #expect(head.status == 200)
-            #expect(head.head["Content-Length"] == String(answer.body.utf8.count))
+            #expect(head.head["Content-Length"] == String(response.body.utf8.count))
         }
     }
 
     @Test func healthWithoutEngine() async throws {
-        let deployment = try await Deployment(engine: { try $0.answer(500, "") })
+        let deployment = try await Deployment(engine: { try $0.respond(500, "") })
         deployment.engine.stop()
         try await onThread {
-            let answer = try deployment.fetch("GET", "/health")
-            #expect(answer.status == 503)
-            #expect(answer.body.contains(#""data":[],"errors":["engine: cannot connect: "#))
-            #expect(answer.body.contains(#""product_name":"NVIDIA Idle 1000""#))
+            let response = try deployment.fetch("GET", "/health")
+            #expect(response.status == 503)
+            #expect(response.body.contains(#""data":[],"errors":["engine: cannot connect: "#))
+            #expect(response.body.contains(#""product_name":"NVIDIA Idle 1000""#))
         }
     }
 
@@ -83,10 +83,10 @@ import Testing
         let deployment = try await Deployment(
             settings: isNginxTheJudge ? [:] : ["PROVIDER_SERVER_MAX_BODY_BYTES": "1000"])
         try await onThread {
-            let answer = try deployment.complete(String(repeating: "x", count: isNginxTheJudge ? 33_554_433 : 1001))
-            #expect(answer.status == 413)
-            #expect(answer.body.contains(#""code":"body_too_large""#))
-            #expect(answer.head["Content-Type"] == "application/json")
+            let response = try deployment.complete(String(repeating: "x", count: isNginxTheJudge ? 33_554_433 : 1001))
+            #expect(response.status == 413)
+            #expect(response.body.contains(#""code":"body_too_large""#))
+            #expect(response.head["Content-Type"] == "application/json")
             #expect(deployment.engine.requests.isEmpty)
         }
     }
@@ -98,7 +98,7 @@ import Testing
             nginxReplacements: Self.withoutOurs, nginxDirectives: { Self.location(buffering: buffering, socket: $0) },
             engine: { request in
                 seen.value = "\(try request.body.count())"
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
         try await onThread {
             let probe = try HTTPProbe(

@@ -35,7 +35,7 @@ import Testing
     @Test(arguments: ["/v1", "/v1/", "/api"])
     func aBaseURLWithAPathOfTheAPI(path: String) async throws {
         let directory = try TemporaryDirectory()
-        let engine = try ScriptedServer { try $0.answer(404, "") }
+        let engine = try ScriptedServer { try $0.respond(404, "") }
         let end = path == "/api" ? "/api" : "/v1"
         let words =
             "ollama.url ends in \(end): the worker will ask \(engine.url)\(end)/v1/chat/completions; "
@@ -49,7 +49,7 @@ import Testing
         let worker = try run("provider-fcgi", [], environment)
         try await worker.waitUntilReady()
         #expect(worker.standardError.contains(words))
-        // Central is not asked without a key, and the warning comes before all else.
+        // The central system is not asked without a key, and the warning comes before all else.
         let reporter = try run("provider-reporter", [], environment.merging(["PROVIDER_API_KEY": ""]) { $1 })
         try await reporter.waitForExit()
         #expect(reporter.standardError.contains(words))
@@ -70,7 +70,7 @@ import Testing
             "PATH": program.environment["PATH"] ?? "", "PROVIDER_GPU_SOURCE": "nvidia-smi",
             "PROVIDER_GPU_NVIDIA_SMI_TIMEOUT": "600", "PROVIDER_GPU_MAX_SAMPLE_AGE": "1205",
         ]
-        let engine = try ScriptedServer { try $0.answer(200, #"{"object":"list","data":[]}"#) }
+        let engine = try ScriptedServer { try $0.respond(200, #"{"object":"list","data":[]}"#) }
         let reporter = try Deployment.reporter(["--dry-run"], engine: engine, settings: settings)
         let deployment = try await Deployment(settings: settings)
         try await onThread {

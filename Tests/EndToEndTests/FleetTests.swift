@@ -35,7 +35,7 @@ import Testing
         let machine = try ScriptedServer(FakeEngine.object)
         let nginx = try await Self.fleet([machine], replacing: [("rate=300r/s", "rate=1r/m")])
         try await onThread {
-            func fetch(_ client: String) throws -> Deployment.Answer {
+            func fetch(_ client: String) throws -> Deployment.Response {
                 try HTTPProbe.fetch(port: nginx.port, "GET", "/busy", headers: ["X-Forwarded-For: \(client)"])
             }
             let statuses = try (0..<610).map { _ in try fetch("198.51.100.1").status }
@@ -60,8 +60,8 @@ import Testing
             let streams = try (0..<2).map { _ in
                 try HTTPProbe(port: nginx.port, "POST", "/v1/completions", body: "{}").response()
             }
-            let answer = try HTTPProbe.fetch(port: nginx.port, "GET", "/busy")
-            #expect(answer.status == 429)
+            let response = try HTTPProbe.fetch(port: nginx.port, "GET", "/busy")
+            #expect(response.status == 429)
             for _ in streams { finish.open() }
             for stream in streams { _ = try stream.body.all() }
         }
@@ -69,13 +69,13 @@ import Testing
 
     /// A machine that counts all clients of the fleet as one has had enough of it sooner than another.
     @Test func aMachinesOwnLimitLeadsToTheNext() async throws {
-        let full = try ScriptedServer { try $0.answer(429, #"{"error":{"code":"rate_limited"}}"#) }
-        let idle = try ScriptedServer { try $0.answer(200, #"{"from":"idle"}"#) }
+        let full = try ScriptedServer { try $0.respond(429, #"{"error":{"code":"rate_limited"}}"#) }
+        let idle = try ScriptedServer { try $0.respond(200, #"{"from":"idle"}"#) }
         let nginx = try await Self.fleet([full, full, idle])
         try await onThread {
             for _ in 0..<10 {
-                let answer = try HTTPProbe.fetch(port: nginx.port, "POST", "/v1/completions", body: "{}")
-                #expect(answer.body == #"{"from":"idle"}"#)
+                let response = try HTTPProbe.fetch(port: nginx.port, "POST", "/v1/completions", body: "{}")
+                #expect(response.body == #"{"from":"idle"}"#)
             }
         }
     }
@@ -85,13 +85,13 @@ import Testing
         let seen = SharedValue("")
         let machine = try ScriptedServer { request in
             seen.value = request.head.fields.filter { $0.name == "X-Forwarded-For" }.map(\.value).joined(separator: "|")
-            try request.answer(200, "{}")
+            try request.respond(200, "{}")
         }
         let nginx = try await Self.fleet([machine])
         try await onThread {
             let forwarded = ["X-Forwarded-For: 203.0.113.9, 198.51.100.1"]
-            let answer = try HTTPProbe.fetch(port: nginx.port, "GET", "/busy", headers: forwarded)
-            #expect(answer.status == 200)
+            let response = try HTTPProbe.fetch(port: nginx.port, "GET", "/busy", headers: forwarded)
+            #expect(response.status == 200)
             #expect(seen.value == "198.51.100.1")
         }
     }

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// Admission by what nvidia-smi says, from the fake one on PATH to the client's answer.
+/// Admission by what nvidia-smi says, from the fake one on PATH to the client's response.
 @Suite struct GPUEndToEndTests {
     @Test(arguments: [("20 %", false), ("20.9 %", false), ("21 %", true), ("100 %", true), ("04 %", false)])
     func theThresholdIsStrict(utilization: String, isBusy: Bool) async throws {
@@ -9,10 +9,10 @@ import Testing
         try await onThread {
             let busy = try deployment.fetch("GET", "/busy").body
             #expect(busy == (isBusy ? #"{"busy":true,"reason":"gpu_busy"}"# : #"{"busy":false}"#))
-            let answer = try deployment.complete()
-            #expect(answer.status == (isBusy ? 503 : 200))
-            #expect(answer.body.contains("gpu_busy") == isBusy)
-            #expect(answer.head["Retry-After"] == (isBusy ? "1" : nil))
+            let response = try deployment.complete()
+            #expect(response.status == (isBusy ? 503 : 200))
+            #expect(response.body.contains("gpu_busy") == isBusy)
+            #expect(response.head["Retry-After"] == (isBusy ? "1" : nil))
         }
     }
 
@@ -75,7 +75,7 @@ import Testing
             engine: { request in
                 asked.open()
                 try finish.wait()
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
         try await onThread {
             let first = try deployment.startCompletion()

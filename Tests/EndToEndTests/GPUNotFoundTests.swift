@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func theReporterSaysItToo() async throws {
-        let engine = try ScriptedServer { try $0.answer(200, #"{"object":"list","data":[]}"#) }
+        let engine = try ScriptedServer { try $0.respond(200, #"{"object":"list","data":[]}"#) }
         let settings = ["PATH": noPrograms, "PROVIDER_GPU_SOURCE": "nvidia-smi"]
         let reporter = try Deployment.reporter(["--dry-run"], engine: engine, settings: settings)
         try await reporter.waitForExit()
@@ -71,7 +71,7 @@ import Testing
             let busy = isBusy ? #"{"busy":true,"reason":"gpu_busy"}"# : #"{"busy":false}"#
             try deployment.waitUntil("it is seen") { try deployment.fetch("GET", "/busy").body == busy }
         }
-        let engine = try ScriptedServer { try $0.answer(200, #"{"object":"list","data":[]}"#) }
+        let engine = try ScriptedServer { try $0.respond(200, #"{"object":"list","data":[]}"#) }
         let other = try TemporaryDirectory()
         let reporter = try Deployment.reporter(
             behind: MountNamespace.showingInWSL(program.directory.path, work: other.path), ["--dry-run"],

@@ -18,26 +18,26 @@ import Testing
             central: { request in
                 switch try request.bodyText() {
                 case #"{"hmac":"good"}"#: try FakeCentral.valid(request)
-                case #"{"hmac":"bad"}"#: try request.answer(401, #"{"valid":false,"error":"expired"}"#)
-                default: try request.answer(500, "down")
+                case #"{"hmac":"bad"}"#: try request.respond(401, #"{"valid":false,"error":"expired"}"#)
+                default: try request.respond(500, "down")
                 }
             })
         try await onThread {
-            func answer(_ hmac: String?) throws -> String {
-                let answer = try deployment.complete(headers: hmac.map { ["X-Inferoute-HMAC: \($0)"] } ?? [])
-                return "\(answer.status) \(answer.body)"
+            func respond(_ hmac: String?) throws -> String {
+                let response = try deployment.complete(headers: hmac.map { ["X-Inferoute-HMAC: \($0)"] } ?? [])
+                return "\(response.status) \(response.body)"
             }
-            #expect(try answer("good") == "200 {}")
+            #expect(try respond("good") == "200 {}")
             for (hmac, status, code) in [
                 ("bad", 401, "invalid_hmac"), (nil, 401, "missing_hmac"), ("", 401, "missing_hmac"),
                 ("two words", 401, "invalid_hmac"), ("broken", 503, "hmac_unavailable"),
             ] {
-                let answer = try answer(hmac)
-                #expect(answer.hasPrefix("\(status) {\"error\":{\"code\":\"\(code)\""), "\(hmac ?? "none")")
+                let response = try respond(hmac)
+                #expect(response.hasPrefix("\(status) {\"error\":{\"code\":\"\(code)\""), "\(hmac ?? "none")")
             }
             #expect(deployment.engine.requests.count == 1)
             deployment.central.stop()
-            #expect(try answer("good").contains("hmac_unavailable"))
+            #expect(try respond("good").contains("hmac_unavailable"))
         }
     }
 
@@ -61,17 +61,18 @@ import Testing
             for hmacs in [
                 ["good", "good"], ["good", "bad"], ["bad", "good"], ["good", ""], ["", "good"], ["good, good"],
             ] {
-                let answer = try deployment.complete(headers: hmacs.map { "X-Inferoute-HMAC: \($0)" })
-                #expect(answer.status == 400)
+                let response = try deployment.complete(headers: hmacs.map { "X-Inferoute-HMAC: \($0)" })
+                #expect(response.status == 400)
                 #expect(
-                    answer.body.contains(#""code":"bad_request","message":"The header X-Inferoute-HMAC is there more"#))
+                    response.body.contains(
+                        #""code":"bad_request","message":"The header X-Inferoute-HMAC is there more"#))
             }
             #expect(deployment.central.requests.isEmpty)
             #expect(deployment.engine.requests.isEmpty)
         }
     }
 
-    /// Central hears of each use and decides; what it said before counts for nothing.
+    /// The central system hears of each use and decides; what it said before counts for nothing.
     @Test(arguments: ["worker", "nginx"])
     func aReplayIsCentralsToDecide(forward: String) async throws {
         let asked = SharedValue("")
@@ -79,7 +80,7 @@ import Testing
             forward: forward,
             central: { request in
                 asked.value += try request.bodyText()
-                try Self.answer(request, isFirst: asked.value == #"{"hmac":"once"}"#)
+                try Self.respond(request, isFirst: asked.value == #"{"hmac":"once"}"#)
             })
         try await onThread {
             #expect(try deployment.complete(headers: ["X-Inferoute-HMAC: once"]).status == 200)
@@ -95,8 +96,8 @@ import Testing
         }
     }
 
-    private static func answer(_ request: ScriptedRequest, isFirst: Bool) throws {
-        try request.answer(isFirst ? 200 : 401, isFirst ? #"{"valid":true}"# : #"{"valid":false,"error":"used"}"#)
+    private static func respond(_ request: ScriptedRequest, isFirst: Bool) throws {
+        try request.respond(isFirst ? 200 : 401, isFirst ? #"{"valid":true}"# : #"{"valid":false,"error":"used"}"#)
     }
 
     /// No request waits for the verdict on another one and takes it for its own.
@@ -112,7 +113,7 @@ import Testing
                 // None is answered before all have been asked about.
                 if place == count - 1 { for _ in 0..<count { all.open() } }
                 try all.wait()
-                try Self.answer(request, isFirst: place == 0)
+                try Self.respond(request, isFirst: place == 0)
             })
         try await onThread {
             let probes = try (0..<count).map { _ in try deployment.startCompletion(headers: ["X-Inferoute-HMAC: once"])
@@ -124,14 +125,14 @@ import Testing
         }
     }
 
-    /// A place is taken before central is asked, so that those who wait for it are bounded as well.
+    /// A place is taken before the central system is asked, so that those who wait for it are bounded as well.
     @Test(arguments: ["worker", "nginx"])
     func whoIsAskedAboutHoldsAPlace(forward: String) async throws {
-        let answer = Gate()
+        let response = Gate()
         let deployment = try await Deployment(
             forward: forward, settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "2", "PROVIDER_HMAC": "required"],
             central: { request in
-                try answer.wait()
+                try response.wait()
                 try FakeCentral.invalid(request)
             })
         try await onThread {
@@ -141,7 +142,7 @@ import Testing
                 try deployment.complete(headers: ["X-Inferoute-HMAC: good"]).body.contains(
                     "too_many_requests_in_flight"))
             #expect(try deployment.fetch("GET", "/busy").status == 200)
-            for _ in forged { answer.open() }
+            for _ in forged { response.open() }
             for probe in forged { #expect(try probe.response().status == 401) }
             #expect(deployment.engine.requests.isEmpty)
         }
@@ -154,7 +155,7 @@ import Testing
             forward: forward, settings: ["PROVIDER_HMAC": "required"],
             central: { request in
                 let isGood = try request.bodyText() == #"{"hmac":"good"}"#
-                try request.answer(isGood ? 200 : 401, isGood ? #"{"valid":true}"# : #"{"valid":false}"#)
+                try request.respond(isGood ? 200 : 401, isGood ? #"{"valid":true}"# : #"{"valid":false}"#)
             })
         try await onThread {
             for fields in [
@@ -166,9 +167,9 @@ import Testing
             ] {
                 for target in ["/v1/completions", "//v1//chat/completions", "/v1/completions?X-Inferoute-HMAC=good"] {
                     let end = fields.isEmpty ? "" : fields + "\r\n"
-                    let answer = try deployment.exchange(
+                    let response = try deployment.exchange(
                         "POST \(target) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(end)Content-Length: 2\r\n\r\n{}")
-                    #expect(answer.hasPrefix("HTTP/1.1 401 "), "\(fields) \(target)")
+                    #expect(response.hasPrefix("HTTP/1.1 401 "), "\(fields) \(target)")
                 }
             }
             #expect(deployment.engine.requests.isEmpty)
@@ -179,7 +180,7 @@ import Testing
     @Test func noSecretReachesALog() async throws {
         let deployment = try await Deployment(
             settings: ["PROVIDER_LOG_LEVEL": "trace"],
-            central: { try $0.answer(401, "central-secret") },
+            central: { try $0.respond(401, "central-secret") },
             engine: { request in
                 try request.startStream()
                 try request.event("engine-secret")

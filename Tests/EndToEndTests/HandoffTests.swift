@@ -41,16 +41,16 @@ import Testing
             forward: "nginx",
             engine: { request in
                 seen.value = "\(try request.body.count()) \(request.target)"
-                try request.answer(404, "{}", headers: ["Location: http://elsewhere/", "X-Accel-Redirect: /busy"])
+                try request.respond(404, "{}", headers: ["Location: http://elsewhere/", "X-Accel-Redirect: /busy"])
             })
         try await onThread {
-            let answer = try deployment.fetch(
+            let response = try deployment.fetch(
                 "POST", "/v1/completions?a=%201", body: String(repeating: "x", count: size))
             #expect(seen.value == "\(size) /v1/completions?a=%201")
-            // The engine's own answer, unchanged.
-            #expect(answer.status == 404)
-            #expect(answer.body == "{}")
-            #expect(answer.head["Location"] == "http://elsewhere/")
+            // The engine's own response, unchanged.
+            #expect(response.status == 404)
+            #expect(response.body == "{}")
+            #expect(response.head["Location"] == "http://elsewhere/")
         }
     }
 
@@ -60,15 +60,15 @@ import Testing
             forward: "nginx",
             engine: { request in
                 seen.value = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
-                try request.answer(200, "{}", headers: ["Keep-Alive: timeout=5"])
+                try request.respond(200, "{}", headers: ["Keep-Alive: timeout=5"])
             })
         try await onThread {
-            let answer = try deployment.complete(headers: [
+            let response = try deployment.complete(headers: [
                 "Authorization: Bearer client", "Cookie: a=b", "X-Inferoute-HMAC: abc", "User-Agent: t", "Accept: */*",
                 "TE: trailers", "X-Other: 1",
             ])
-            #expect(answer.status == 200)
-            #expect(answer.head["Keep-Alive"] == nil)
+            #expect(response.status == 200)
+            #expect(response.head["Keep-Alive"] == nil)
             #expect(seen.value == "accept accept-encoding content-length content-type host user-agent")
         }
     }
@@ -77,7 +77,7 @@ import Testing
     @Test func whatTheWorkerRefusesNeverReachesTheEngine() async throws {
         let deployment = try await Deployment(
             forward: "nginx", gpu: .utilization("21 %"),
-            central: { try $0.answer(401, #"{"valid":false,"error":"no"}"#) })
+            central: { try $0.respond(401, #"{"valid":false,"error":"no"}"#) })
         try await onThread {
             let busy = try deployment.complete()
             #expect(busy.status == 503)
@@ -136,15 +136,15 @@ import Testing
         let deployment = try await Deployment(forward: "nginx")
         deployment.engine.stop()
         try await onThread {
-            let answer = try deployment.complete()
-            #expect(answer.status == 502)
-            #expect(answer.head["Content-Type"] == "application/json")
-            #expect(answer.body.contains(#""code":"engine_unreachable""#))
-            #expect(answer.head["X-Request-Id"]?.count == 32)
+            let response = try deployment.complete()
+            #expect(response.status == 502)
+            #expect(response.head["Content-Type"] == "application/json")
+            #expect(response.body.contains(#""code":"engine_unreachable""#))
+            #expect(response.head["X-Request-Id"]?.count == 32)
         }
     }
 
-    @Test func anAnswerThatBreaksOffIsSeenByTheClient() async throws {
+    @Test func aResponseThatBreaksOffIsSeenByTheClient() async throws {
         let deployment = try await Deployment(
             forward: "nginx",
             engine: { request in
@@ -183,11 +183,11 @@ import Testing
     /// Neither a path nor a header of a client, nor one of the engine's, leads past the worker.
     @Test func theEngineIsNotReachableFromOutside() async throws {
         let deployment = try await Deployment(
-            engine: { try $0.answer(200, #"{"through":"the worker"}"#, headers: ["X-Accel-Redirect: @engine"]) })
+            engine: { try $0.respond(200, #"{"through":"the worker"}"#, headers: ["X-Accel-Redirect: @engine"]) })
         try await onThread {
             for path in ["/@engine", "/%40engine", "@engine", "/.provider-client/engine_unreachable"] {
-                let answer = try deployment.fetch("POST", path, headers: ["X-Accel-Redirect: @engine"], body: "{}")
-                #expect(answer.status == 404 || answer.status == 400, "\(path)")
+                let response = try deployment.fetch("POST", path, headers: ["X-Accel-Redirect: @engine"], body: "{}")
+                #expect(response.status == 404 || response.status == 400, "\(path)")
             }
             #expect(deployment.engine.requests.isEmpty)
             #expect(try deployment.complete(headers: ["X-Accel-Redirect: @engine"]).status == 200)

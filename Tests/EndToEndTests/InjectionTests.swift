@@ -63,12 +63,12 @@ import Testing
             engine: { request in
                 let fields = request.head.fields.filter { $0.name.lowercased() != "host" }
                 seen.value = fields.map { "\($0.name.lowercased())=\($0.value)" }.sorted().joined(separator: " ")
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
         try await onThread {
             let fields = ["Content-Type: a\u{1}b", "Accept: a\u{1}b", "User-Agent: a\u{7F}b"]
-            let answer = try deployment.fetch("POST", "/v1/completions", headers: fields, body: "{}")
-            #expect(answer.status == 200)
+            let response = try deployment.fetch("POST", "/v1/completions", headers: fields, body: "{}")
+            #expect(response.status == 200)
             let sent =
                 forward == "nginx"
                 ? ["accept=a\u{1}b", "content-length=2", "content-type=a\u{1}b", "user-agent=a\u{7F}b"]
@@ -90,7 +90,7 @@ import Testing
         // One that is no URL is passed over.
         let hostile = "https://a\r\nX-Injected: 1\"}"
         let url = "https://a.example"
-        let answers = [
+        let responses = [
             "/api/models": try Self.json(["data": Self.names.map { ["id": $0] }]),
             "/v1/models": try Self.json(["data": Self.names.map { ["id": $0, "owned_by": $0] }]),
             "/api/tags": try Self.json(["models": Self.names.map { ["name": $0, "model": $0] }]),
@@ -99,13 +99,13 @@ import Testing
             ]),
         ]
         let engine: ScriptedServer.Script = { request in
-            let answer = request.target == list || request.target == "/api/tunnels" ? answers[request.target] : nil
-            try request.answer(answer == nil ? 404 : 200, answer ?? "")
+            let response = request.target == list || request.target == "/api/tunnels" ? responses[request.target] : nil
+            try request.respond(response == nil ? 404 : 200, response ?? "")
         }
         let central = try ScriptedServer { request in
             #expect(request.head.fields.allSatisfy { !$0.name.hasPrefix("X-") })
             seen.value = try request.bodyText()
-            try request.answer(200, "")
+            try request.respond(200, "")
         }
         let machine = try ScriptedServer(engine)
         let settings = ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": machine.url, "PROVIDER_LOG_LEVEL": "trace"]
@@ -150,12 +150,12 @@ import Testing
         let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
             seen.value = try request.bodyText()
-            try request.answer(
+            try request.respond(
                 200, "{}", headers: ["X-Fields: \(request.head.fields.map(\.name).joined(separator: " "))"])
         })
         try await onThread {
-            let answer = try deployment.complete(body)
-            #expect(answer.head["X-Fields"] == "Host Content-Type Accept-Encoding Content-Length")
+            let response = try deployment.complete(body)
+            #expect(response.head["X-Fields"] == "Host Content-Type Accept-Encoding Content-Length")
             #expect(seen.value == body)
             #expect(deployment.engine.requests.count == 1)
         }
@@ -185,14 +185,14 @@ import Testing
             })
         try await onThread {
             for head in heads {
-                let answer = try deployment.complete()
-                #expect(answer.status == 200 && answer.body == "{}" || answer.status == 502, "\(head)")
+                let response = try deployment.complete()
+                #expect(response.status == 200 && response.body == "{}" || response.status == 502, "\(head)")
                 for prefix in ["X-Injected", "X-Accel"] {
-                    #expect(answer.head.fields.allSatisfy { !$0.name.hasPrefix(prefix) }, "\(head)")
+                    #expect(response.head.fields.allSatisfy { !$0.name.hasPrefix(prefix) }, "\(head)")
                 }
-                #expect(answer.head["X-Request-Id"]?.count == 32, "\(head)")
+                #expect(response.head["X-Request-Id"]?.count == 32, "\(head)")
                 for name in ["Upgrade", "Status", "Proxy-Authenticate", "X-Hop"] {
-                    #expect(answer.head[name] == nil, "\(head)")
+                    #expect(response.head[name] == nil, "\(head)")
                 }
             }
             #expect(deployment.engine.requests.count == heads.count)

@@ -4,10 +4,10 @@ import Testing
 
 /// Many at once, and much at once.
 @Suite struct LoadTests {
-    @Test func sixtyFourStreamsAndStillAnAnswerForEverybodyElse() async throws {
+    @Test func sixtyFourStreamsAndStillAResponseForEverybodyElse() async throws {
         let finish = Gate()
         let deployment = try await Deployment(engine: { request in
-            guard request.method == "POST" else { return try request.answer(404, "") }
+            guard request.method == "POST" else { return try request.respond(404, "") }
             try request.stream(["a"], pausingAt: finish)
         })
         try await onThread {
@@ -66,17 +66,17 @@ import Testing
             #expect(response.status == 200)
             #expect(try response.body.count() == size)
             #expect(seen.value == String(size))
-            // Up to 8 MiB of an answer are held back, in an array that may be copied while it grows.
+            // Up to 8 MiB of a response are held back, in an array that may be copied while it grows.
             let after = Vitals.kibibytes("VmHWM", of: deployment.worker.pid) ?? .max
             #expect(after - before < 40 * 1024, "\(before) KiB, then \(after) KiB")
         }
     }
 
-    /// Eight answers of 7 MiB at once, and then again: what they took is the system's again.
+    /// Eight responses of 7 MiB at once, and then again: what they took is the system's again.
     @Test(.measuresMemory)
     func memoryIsGivenBack() async throws {
         let size = 7 * 1024 * 1024
-        let deployment = try await Deployment(engine: { try $0.answer(200, String(repeating: "y", count: size)) })
+        let deployment = try await Deployment(engine: { try $0.respond(200, String(repeating: "y", count: size)) })
         try await onThread {
             #expect(try deployment.complete().status == 200)
             let before = Vitals.kibibytes("VmRSS", of: deployment.worker.pid) ?? .max

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// nginx/ as real nginx takes it, and what nginx answers where the worker has no say.
+/// nginx/ as real nginx takes it, and what nginx responds where the worker has no say.
 struct NginxConfigurationTests {
     private static func check(_ prefix: TemporaryDirectory) async throws -> (exit: ChildProcess.Exit, text: String) {
         let nginx = try ChildProcess(NginxServer.executable, ["-t"] + NginxServer.arguments(prefix))
@@ -73,30 +73,30 @@ struct NginxConfigurationTests {
     ])
     func otherPathsAreNotFound(path: String) async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
-        let answer = try await curl(nginx.url + path)
-        #expect(answer.status == 404)
-        #expect(answer.errorCode == "not_found")
-        #expect(answer.header("Content-Type") == "application/json")
+        let response = try await curl(nginx.url + path)
+        #expect(response.status == 404)
+        #expect(response.errorCode == "not_found")
+        #expect(response.header("Content-Type") == "application/json")
     }
 
     @Test(arguments: ["/health", "/busy", "/v1/chat/completions", "/v1/completions"])
     func withoutAWorkerTheFourAreUnavailable(path: String) async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
-        let answer = try await curl(nginx.url + path, "--data-binary", "{}")
-        #expect(answer.status == 503)
-        #expect(answer.errorCode == "worker_unavailable")
-        #expect(answer.header("Retry-After") == "1")
-        #expect(answer.header("Content-Type") == "application/json")
-        #expect(answer.header("X-Request-Id")?.count == 32)
+        let response = try await curl(nginx.url + path, "--data-binary", "{}")
+        #expect(response.status == 503)
+        #expect(response.errorCode == "worker_unavailable")
+        #expect(response.header("Retry-After") == "1")
+        #expect(response.header("Content-Type") == "application/json")
+        #expect(response.header("X-Request-Id")?.count == 32)
     }
 
     @Test func aBodyOverTheLimitIsRefused() async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
         let directory = try TemporaryDirectory()
         let file = try directory.write(String(repeating: " ", count: 33_554_433), to: "body")
-        let answer = try await curl(nginx.url + "/v1/completions", "--data-binary", "@" + file)
-        #expect(answer.status == 413)
-        #expect(answer.errorCode == "body_too_large")
+        let response = try await curl(nginx.url + "/v1/completions", "--data-binary", "@" + file)
+        #expect(response.status == 413)
+        #expect(response.errorCode == "body_too_large")
         // Not found comes first.
         let other = try await curl(nginx.url + "/v1/models", "--data-binary", "@" + file)
         #expect(other.status == 404)
@@ -109,11 +109,11 @@ struct NginxConfigurationTests {
         let directory = try TemporaryDirectory()
         for (count, status) in [(33_554_432, 200), (33_554_433, 413)] {
             let file = try directory.write(String(repeating: " ", count: count), to: "body")
-            let answer = try await curl(
+            let response = try await curl(
                 deployment.nginx.url + "/v1/completions", "-H", "Transfer-Encoding: chunked", "--data-binary",
                 "@" + file)
-            #expect(answer.status == status)
-            #expect(answer.errorCode == (status == 413 ? "body_too_large" : nil))
+            #expect(response.status == status)
+            #expect(response.errorCode == (status == 413 ? "body_too_large" : nil))
         }
         #expect(deployment.engine.requests.count == 1)
         #expect(deployment.worker.standardError.count("path=") == 1)
@@ -123,8 +123,8 @@ struct NginxConfigurationTests {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
         let directory = try TemporaryDirectory()
         let file = try directory.write(String(repeating: " ", count: 33_554_432), to: "body")
-        let answer = try await curl(nginx.url + "/v1/completions", "--data-binary", "@" + file)
-        #expect(answer.errorCode == "worker_unavailable")
+        let response = try await curl(nginx.url + "/v1/completions", "--data-binary", "@" + file)
+        #expect(response.errorCode == "worker_unavailable")
     }
 
     @Test(arguments: [
@@ -135,25 +135,25 @@ struct NginxConfigurationTests {
     ])
     func whatNginxRefusesIsJSONToo(arguments: [String], status: Int, code: String) async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
-        let answer = try await curl([nginx.url + "/health"] + arguments)
-        #expect(answer.status == status)
-        #expect(answer.errorCode == code)
+        let response = try await curl([nginx.url + "/health"] + arguments)
+        #expect(response.status == status)
+        #expect(response.errorCode == code)
     }
 
     @Test func aRequestLineThatIsTooLongIsRefusedInJSON() async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
-        let answer = try await curl(nginx.url + "/" + String(repeating: "x", count: 40_000))
-        #expect(answer.status == 414)
-        #expect(answer.errorCode == "header_too_large")
+        let response = try await curl(nginx.url + "/" + String(repeating: "x", count: 40_000))
+        #expect(response.status == 414)
+        #expect(response.errorCode == "header_too_large")
     }
 
     @Test func theAccessLogKeepsSecrets() async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
-        let answer = try await curl(
+        let response = try await curl(
             nginx.url + "/v1/completions?key=in-the-query", "-H", "X-Inferoute-HMAC: in-the-hmac", "-H",
             "Authorization: Bearer in-the-authorization", "-H", "Cookie: a=in-the-cookie", "-d", "in-the-body", "-H",
             "User-Agent: quote \" backslash \\")
-        // Written after the answer has been sent.
+        // Written after the response has been sent.
         try await eventually("the line is written") { nginx.accessLog.hasSuffix("\n") }
         let line = nginx.accessLog
         #expect(!line.contains("in-the-"))
@@ -163,6 +163,6 @@ struct NginxConfigurationTests {
         #expect(entry["status"] as? String == "503")
         #expect(entry["worker_status"] as? String == "502")
         #expect(entry["agent"] as? String == "quote \" backslash \\")
-        #expect(entry["id"] as? String == answer.header("X-Request-Id"))
+        #expect(entry["id"] as? String == response.header("X-Request-Id"))
     }
 }

@@ -57,8 +57,8 @@ import Testing
         for (path, arguments) in [
             ("/busy", []), ("/health", []), (Self.completion, ["-d", "{}"]), ("/v1/completions", ["-d", "{}"]),
         ] {
-            let answer = try await curl([nginx.url + path] + arguments)
-            #expect(answer.status == (path == "/health" ? 503 : 200), "\(path)")
+            let response = try await curl([nginx.url + path] + arguments)
+            #expect(response.status == (path == "/health" ? 503 : 200), "\(path)")
         }
         for path in ["/v1/models", "/v1/chat", "/v1/chat/completions/", "/busy/", "/busyx", "/BUSY", "/a.php"] {
             #expect(try await curl(nginx.url + path).status == 418, "\(path)")
@@ -76,28 +76,28 @@ import Testing
             deployment.socket, http: areTheServers ? "" : Self.addsHSTS, files: files,
             server: areTheServers ? Self.addsHSTS : "")
         func ask(_ path: String, _ arguments: [String] = [], status: Int, code: String? = nil) async throws
-            -> CurlAnswer
+            -> CurlResponse
         {
-            let answer = try await curl([nginx.url + path] + arguments)
-            #expect(answer.status == status, "\(path)")
-            if let code { #expect(answer.errorCode == code) }
-            #expect(answer.headers(Self.hsts) == ["max-age=31536000"], "\(path)")
-            return answer
+            let response = try await curl([nginx.url + path] + arguments)
+            #expect(response.status == status, "\(path)")
+            if let code { #expect(response.errorCode == code) }
+            #expect(response.headers(Self.hsts) == ["max-age=31536000"], "\(path)")
+            return response
         }
         let body = ["-d", "{}"]
         let hmac = ["-H", "X-Inferoute-HMAC: a"]
-        for answer in [
+        for response in [
             try await ask("/busy", status: 200), try await ask(Self.completion, body + hmac, status: 200),
             try await ask(Self.completion, body, status: 401, code: "missing_hmac"),
             try await ask("/busy", body, status: 405, code: "method_not_allowed"),
         ] {
-            #expect(answer.headers("X-Request-Id").map(\.count) == [32])
+            #expect(response.headers("X-Request-Id").map(\.count) == [32])
         }
         #expect(try await ask("/own", status: 204).headers("X-Request-Id") == [])
         deployment.worker.send(signal: SIGKILL)
         try await eventually("the worker has gone") { deployment.worker.ended != nil }
         let unavailable = try await ask("/busy", status: 503, code: "worker_unavailable")
-        // nginx's own answer has the provider's headers where their lines count.
+        // nginx's own response has the provider's headers where their lines count.
         let hasHeaders = files.contains("headers") || !areTheServers
         #expect(unavailable.headers("Retry-After") == (hasHeaders ? ["1"] : []))
         #expect(unavailable.headers("X-Request-Id").map(\.count) == (hasHeaders ? [32] : []))
@@ -109,15 +109,15 @@ import Testing
     @Test(arguments: ["", addsHSTS])
     func handoffKeepsThemToo(server: String) async throws {
         let deployment = try await Deployment(
-            forward: "nginx", engine: { try $0.answer(200, "{}", headers: ["X-Request-Id: the-engines"]) })
+            forward: "nginx", engine: { try $0.respond(200, "{}", headers: ["X-Request-Id: the-engines"]) })
         let nginx = try await Self.nginx(
             deployment.socket, http: server.isEmpty ? Self.addsHSTS : "",
             files: server.isEmpty ? [] : ["headers"], server: server, engine: "127.0.0.1:\(deployment.engine.port)")
         for status in [200, 502] {
-            let answer = try await curl(nginx.url + Self.completion, "-d", "{}")
-            #expect(answer.status == status)
-            #expect(answer.headers(Self.hsts) == ["max-age=31536000"])
-            #expect(answer.headers("X-Request-Id").map(\.count) == [32])
+            let response = try await curl(nginx.url + Self.completion, "-d", "{}")
+            #expect(response.status == status)
+            #expect(response.headers(Self.hsts) == ["max-age=31536000"])
+            #expect(response.headers("X-Request-Id").map(\.count) == [32])
             deployment.engine.stop()
         }
     }
@@ -173,12 +173,12 @@ import Testing
             (["-H", "X: " + String(repeating: "x", count: 40_000)], 431, "header_too_large"),
         ] {
             #expect(try await curl([without.url + "/own"] + arguments).header("Content-Type") == "text/html")
-            let answer = try await curl([with.url + "/own"] + arguments)
-            #expect(answer.status == status)
-            #expect(answer.errorCode == code)
-            #expect(answer.headers(Self.hsts) == ["max-age=31536000"])
-            #expect(answer.headers("X-Request-Id").map(\.count) == [32])
-            #expect(answer.header("Allow") == (status == 405 ? "GET, HEAD, POST" : nil))
+            let response = try await curl([with.url + "/own"] + arguments)
+            #expect(response.status == status)
+            #expect(response.errorCode == code)
+            #expect(response.headers(Self.hsts) == ["max-age=31536000"])
+            #expect(response.headers("X-Request-Id").map(\.count) == [32])
+            #expect(response.header("Allow") == (status == 405 ? "GET, HEAD, POST" : nil))
         }
     }
 

@@ -20,11 +20,11 @@ import Testing
     func aCompletionIsServed(mode: String, isStream: Bool) async throws {
         let deployment = try await Self.deployment(mode)
         try await onThread {
-            let answer = try deployment.complete(Self.body("hello", stream: isStream))
-            #expect(answer.status == 200)
-            #expect(answer.body.contains("token 2"))
-            #expect(answer.body.hasSuffix("data: [DONE]\n\n") == isStream)
-            #expect(!answer.body.contains("error"))
+            let response = try deployment.complete(Self.body("hello", stream: isStream))
+            #expect(response.status == 200)
+            #expect(response.body.contains("token 2"))
+            #expect(response.body.hasSuffix("data: [DONE]\n\n") == isStream)
+            #expect(!response.body.contains("error"))
         }
     }
 
@@ -35,10 +35,10 @@ import Testing
         try await onThread {
             let body =
                 #"{"model":"m","prompt":"a","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#
-            let answer = try deployment.fetch("POST", path, body: body)
-            #expect(answer.status == 200)
-            #expect(answer.body.contains(#""total_tokens":8"#))
-            #expect(answer.body.hasSuffix("data: [DONE]\n\n"))
+            let response = try deployment.fetch("POST", path, body: body)
+            #expect(response.status == 200)
+            #expect(response.body.contains(#""total_tokens":8"#))
+            #expect(response.body.hasSuffix("data: [DONE]\n\n"))
         }
     }
 
@@ -77,10 +77,10 @@ import Testing
     func aStreamThatOllamaGivesUpIsCut(mode: String, prompt: String) async throws {
         let deployment = try await Self.deployment(mode)
         try await onThread {
-            let answer = try deployment.complete(Self.body(prompt))
-            #expect(answer.status == 200)
-            #expect(!answer.body.contains("[DONE]"))
-            let last = answer.body.split(separator: "\n\n").last ?? ""
+            let response = try deployment.complete(Self.body(prompt))
+            #expect(response.status == 200)
+            #expect(!response.body.contains("[DONE]"))
+            let last = response.body.split(separator: "\n\n").last ?? ""
             #expect(last.contains(#""code":"engine_unreachable""#) == (mode == "worker"))
             guard mode == "worker" else { return }
             try deployment.waitUntil("the worker says why") {
@@ -106,9 +106,9 @@ import Testing
             #expect(ollama.queued == 1)
             first.connection.close()
             try ollama.stopped.wait()
-            let answer = try second.response()
-            #expect(answer.status == 200)
-            #expect(String(decoding: try answer.body.all(), as: UTF8.self).hasSuffix("data: [DONE]\n\n"))
+            let response = try second.response()
+            #expect(response.status == 200)
+            #expect(String(decoding: try response.body.all(), as: UTF8.self).hasSuffix("data: [DONE]\n\n"))
         }
     }
 
@@ -141,8 +141,8 @@ import Testing
             })
         try await onThread {
             for _ in 0..<60 {
-                let answer = try deployment.complete(Self.body("hello"))
-                #expect(answer.status == 200)
+                let response = try deployment.complete(Self.body("hello"))
+                #expect(response.status == 200)
             }
             // A connection was kept for each but the first of them.
             #expect(deployment.engine.requests.count { $0.hasPrefix("POST") } > 100)
@@ -159,27 +159,27 @@ import Testing
                 request.closeAfterwards()
             })
         try await onThread {
-            let answer = try deployment.complete(Self.body("hello"))
-            #expect(answer.status == 502)
-            #expect(answer.body.contains(#""code":"engine_unreachable""#))
+            let response = try deployment.complete(Self.body("hello"))
+            #expect(response.status == 502)
+            #expect(response.body.contains(#""code":"engine_unreachable""#))
             #expect(deployment.engine.requests.count == 1)
         }
     }
 
-    /// A firewall's cookies, for instance: the answer, or a 502 that is ours and not nginx's word for a worker that is away.
+    /// A firewall's cookies, for instance: the response, or a 502 that is ours and not nginx's word for a worker that is away.
     @Test(arguments: modes, [12_000, 20_480])
     func aLargeHead(mode: String, size: Int) async throws {
         let deployment = try await Deployment(
             forward: mode,
             engine: { request in
                 let cookie = "Set-Cookie: a=" + String(repeating: "x", count: 1000)
-                try request.answer(200, "{}", headers: Array(repeating: cookie, count: size / cookie.utf8.count))
+                try request.respond(200, "{}", headers: Array(repeating: cookie, count: size / cookie.utf8.count))
             })
         try await onThread {
-            let answer = try deployment.complete()
-            #expect(answer.status == (size < 12_288 ? 200 : 502))
-            if answer.status == 502 { #expect(answer.body.contains(#""code":"engine_unreachable""#)) }
-            guard mode == "worker", answer.status == 502 else { return }
+            let response = try deployment.complete()
+            #expect(response.status == (size < 12_288 ? 200 : 502))
+            if response.status == 502 { #expect(response.body.contains(#""code":"engine_unreachable""#)) }
+            guard mode == "worker", response.status == 502 else { return }
             try deployment.waitUntil("the worker says why") {
                 deployment.worker.standardError.contains("the response's head has")
             }
@@ -192,10 +192,10 @@ import Testing
         let deployment = try await Deployment(engine: { request in
             // 15 KiB, with the fields that the engine's head has besides.
             let rest = 15 * 1024 - "Content-Type: application/json\r\nSet-Cookie: \r\n".utf8.count
-            try request.answer(200, "{}", headers: ["Set-Cookie: " + String(repeating: "x", count: rest)])
+            try request.respond(200, "{}", headers: ["Set-Cookie: " + String(repeating: "x", count: rest)])
         })
-        let answer = try await onThread { try deployment.complete() }
-        #expect(answer.status == 200)
+        let response = try await onThread { try deployment.complete() }
+        #expect(response.status == 200)
     }
 
     /// A name that only resolves to this machine is not local to Ollama. Its empty 403 is explained where people look.
@@ -208,9 +208,9 @@ import Testing
         let deployment = try await Deployment(
             namesEngine: host, workerCommand: names.command, engine: { try ollama.serve($0) })
         try await onThread {
-            let answer = try deployment.complete(Self.body("hello"))
-            #expect(answer.status == 403)
-            #expect(answer.body.isEmpty)
+            let response = try deployment.complete(Self.body("hello"))
+            #expect(response.status == 403)
+            #expect(response.body.isEmpty)
             let words = "Ollama refuses the Host \(host):\(deployment.engine.port); use localhost or an address"
             try deployment.waitUntil("the worker says why") {
                 deployment.worker.standardError.contains("cause=\"\(words)")

@@ -27,12 +27,12 @@ import Testing
         let deployment = try await Deployment(forward: forward)
         try await onThread {
             for line in Self.nowhere {
-                let answer = try deployment.exchange(Self.request(line))
-                let status = answer.split(separator: " ").dropFirst().first.map(String.init) ?? "none"
+                let response = try deployment.exchange(Self.request(line))
+                let status = response.split(separator: " ").dropFirst().first.map(String.init) ?? "none"
                 #expect(["400", "404", "405"].contains(status), "\(line)")
-                // TRACE and CONNECT of some spellings have no answer of ours, but none has an echo.
-                #expect(!answer.contains("X-Marker"), "\(line)")
-                #expect(answer.contains(#""error":{"#), "\(line)")
+                // TRACE and CONNECT of some spellings have no response of ours, but none has an echo.
+                #expect(!response.contains("X-Marker"), "\(line)")
+                #expect(response.contains(#""error":{"#), "\(line)")
             }
             #expect(deployment.engine.requests.isEmpty)
             #expect(deployment.central.requests.isEmpty)
@@ -52,8 +52,8 @@ import Testing
         let deployment = try await Deployment(forward: forward)
         try await onThread {
             for line in Self.completions {
-                let answer = try deployment.exchange(Self.request(line))
-                #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(line)")
+                let response = try deployment.exchange(Self.request(line))
+                #expect(response.hasPrefix("HTTP/1.1 200 "), "\(line)")
                 #expect(deployment.engine.requests.last == "POST /v1/completions HTTP/1.1", "\(line)")
             }
             #expect(deployment.engine.requests.count == Self.completions.count)
@@ -71,8 +71,8 @@ import Testing
         let deployment = try await Deployment(forward: forward)
         try await onThread {
             for query in Self.queries {
-                let answer = try deployment.exchange(Self.request("POST /v1/completions?" + query))
-                #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(query)")
+                let response = try deployment.exchange(Self.request("POST /v1/completions?" + query))
+                #expect(response.hasPrefix("HTTP/1.1 200 "), "\(query)")
             }
             #expect(deployment.engine.requests == Self.queries.map { "POST /v1/completions?\($0) HTTP/1.1" })
         }

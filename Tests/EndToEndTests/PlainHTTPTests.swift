@@ -44,7 +44,7 @@ import Testing
     /// Said, and delivered all the same.
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
     func theReporterSaysIt() async throws {
-        let central = try ScriptedServer { try $0.answer(200, "") }
+        let central = try ScriptedServer { try $0.respond(200, "") }
         let engine = try ScriptedServer(FakeEngine.oneModel)
         let directory = try TemporaryDirectory()
         let hosts = try directory.write("127.0.0.1 central.example\n", to: "hosts")

@@ -18,7 +18,7 @@ import Testing
             settings: settings,
             central: { request in
                 let isHMAC = request.target == "/api/provider/validate_hmac"
-                try request.answer(isHMAC ? 401 : 200, #"{"valid":false}"#)
+                try request.respond(isHMAC ? 401 : 200, #"{"valid":false}"#)
             }, engine: FakeEngine.oneModel)
         let status = try await onThread { try deployment.complete(headers: Self.hmac).status }
         #expect(status == 401)

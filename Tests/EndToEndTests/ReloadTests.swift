@@ -18,7 +18,7 @@ import Testing
 
     @Test func requestsInFlightKeepTheOld() async throws {
         let finish = Gate()
-        let other = try ScriptedServer { try $0.answer(200, #"{"from":"other"}"#) }
+        let other = try ScriptedServer { try $0.respond(200, #"{"from":"other"}"#) }
         // The engine's URL and the HMAC's header come from the file, so that they can change.
         let old = try ScriptedServer { request in
             try request.startStream()
@@ -55,7 +55,7 @@ import Testing
             engine: { request in
                 let isHeld = try request.bodyText() == "held"
                 if isHeld { try finish.wait() }
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
         try await onThread {
             let held = try (0..<2).map { _ in try deployment.startCompletion("held") }
@@ -237,7 +237,7 @@ import Testing
         let deployment = try await Deployment(engine: { request in
             _ = try request.bodyText()
             try finish.wait()
-            try request.answer(200, "{}")
+            try request.respond(200, "{}")
         })
         try await onThread {
             let held = try deployment.startCompletion("{}")

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The built reporter against a scripted central.
+/// The built reporter against a scripted the central system.
 @Suite struct ReporterTests {
     private struct Run {
         let process: ChildProcess
@@ -28,7 +28,7 @@ import Testing
         let seen = SharedValue("")
         let run = try start(gpu: try FakeGPU(.utilization("7 %"))) { request in
             seen.value = "\(request.head.startLine) \(request.head["Authorization"] ?? "") \(try request.bodyText())"
-            try request.answer(200, "")
+            try request.respond(200, "")
         }
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
@@ -48,17 +48,17 @@ import Testing
 
     @Test(arguments: [400, 401, 403, 404, 302])
     func aRefusal(status: Int) async throws {
-        let run = try start { try $0.answer(status, "", headers: ["Location: /elsewhere"]) }
+        let run = try start { try $0.respond(status, "", headers: ["Location: /elsewhere"]) }
         #expect(try await run.process.waitForExit() == .status(77))
         #expect(run.central.requests.count == 1)
-        #expect(run.process.standardError.contains("report refused: central answered \(status)"))
+        #expect(run.process.standardError.contains("report refused: the central system responded with \(status)"))
     }
 
     @Test func centralIsDown() async throws {
         // Longer than a run may last, so that it ends at once.
-        let run = try start { try $0.answer(503, "", headers: ["Retry-After: 3600"]) }
+        let run = try start { try $0.respond(503, "", headers: ["Retry-After: 3600"]) }
         #expect(try await run.process.waitForExit() == .status(75))
-        #expect(run.process.standardError.contains("report not delivered: central answered 503"))
+        #expect(run.process.standardError.contains("report not delivered: the central system responded with 503"))
     }
 
     @Test(arguments: [429, 500])
@@ -66,14 +66,14 @@ import Testing
         let attempt = SharedValue("")
         let run = try start { request in
             defer { attempt.value += "x" }
-            try request.answer(attempt.value.isEmpty ? status : 200, "")
+            try request.respond(attempt.value.isEmpty ? status : 200, "")
         }
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.central.requests.count == 2)
     }
 
     @Test func withoutAKey() async throws {
-        let run = try start(settings: ["PROVIDER_API_KEY": ""]) { try $0.answer(200, "") }
+        let run = try start(settings: ["PROVIDER_API_KEY": ""]) { try $0.respond(200, "") }
         #expect(try await run.process.waitForExit() == .status(78))
         let words = run.process.standardError
         #expect(
@@ -84,7 +84,7 @@ import Testing
     }
 
     @Test func aBrokenConfiguration() async throws {
-        let run = try start(settings: ["PROVIDER_GPU_BUSY_THRESHOLD": "many"]) { try $0.answer(200, "") }
+        let run = try start(settings: ["PROVIDER_GPU_BUSY_THRESHOLD": "many"]) { try $0.respond(200, "") }
         #expect(try await run.process.waitForExit() == .status(78))
         #expect(run.process.standardError.contains("PROVIDER_GPU_BUSY_THRESHOLD"))
     }
@@ -97,7 +97,7 @@ import Testing
             settings: ["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": "http://127.0.0.1:1"], gpu: gpu,
             central: { request in
                 seen.value = try request.bodyText()
-                try request.answer(200, "")
+                try request.respond(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
@@ -111,21 +111,21 @@ import Testing
 
     /// What an engine can say or do in place of its list, and the words for it.
     private static let noList: [(words: String, engine: ScriptedServer.Script)] = [
-        ("/api/tags answered 500", { try $0.answer(500, "") }),
-        ("/v1/models said something that is no list", { try $0.answer(200, #"{"error":"Unexpected endpoint"}"#) }),
-        ("(text/html)", { try $0.answer(200, "<!doctype html>", type: "text/html") }),
-        ("(Content-Encoding: gzip)", { try $0.answer(200, "\u{1F}", headers: ["Content-Encoding: gzip"]) }),
-        ("a list in which nothing is a model", { try $0.answer(200, #"{"data":[1],"models":[{}]}"#) }),
+        ("/api/tags responded with 500", { try $0.respond(500, "") }),
+        ("/v1/models said something other than a list", { try $0.respond(200, #"{"error":"Unexpected endpoint"}"#) }),
+        ("(text/html)", { try $0.respond(200, "<!doctype html>", type: "text/html") }),
+        ("(Content-Encoding: gzip)", { try $0.respond(200, "\u{1F}", headers: ["Content-Encoding: gzip"]) }),
+        ("a list without a valid model", { try $0.respond(200, #"{"data":[1],"models":[{}]}"#) }),
         ("Empty reply from server", { $0.closeAfterwards() }),
-        ("Ollama refuses the Host", { try $0.answer(403, "") }),
-        ("has not answered yet: no response from", { try $0.connection.waitForHangUp() }),
+        ("Ollama refuses the Host", { try $0.respond(403, "") }),
+        ("has not responded yet: no response from", { try $0.connection.waitForHangUp() }),
     ]
 
     /// The central system would delete the models, with the prices that their owner set.
     @Test(arguments: noList.indices)
     func withoutTheEnginesListNothingIsSent(index: Int) async throws {
         let (words, engine) = Self.noList[index]
-        let run = try start(settings: ["PROVIDER_REPORT_TIMEOUT": "2"], engine: engine) { try $0.answer(200, "") }
+        let run = try start(settings: ["PROVIDER_REPORT_TIMEOUT": "2"], engine: engine) { try $0.respond(200, "") }
         #expect(try await run.process.waitForExit() == .status(75))
         #expect(run.central.requests.isEmpty)
         let log = run.process.standardError
@@ -136,7 +136,7 @@ import Testing
 
     @Test func theEngineIsDown() async throws {
         let run = try start(settings: ["PROVIDER_REPORT_TIMEOUT": "2", "PROVIDER_OLLAMA_URL": "http://127.0.0.1:1"]) {
-            try $0.answer(200, "")
+            try $0.respond(200, "")
         }
         #expect(try await run.process.waitForExit() == .status(75))
         #expect(run.central.requests.isEmpty)
@@ -152,11 +152,11 @@ import Testing
         let run = try start(
             engine: { request in
                 if request.target == "/v1/models" && turn.next() > 1 { return try FakeEngine.oneModel(request) }
-                try request.answer(500, "")
+                try request.respond(500, "")
             },
             central: { request in
                 seen.value = try request.bodyText()
-                try request.answer(200, "")
+                try request.respond(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.engine.requests.count { $0.hasPrefix("GET /v1/models ") } == 3)
@@ -170,10 +170,10 @@ import Testing
     func anEmptyListIsSent(list: String) async throws {
         let seen = SharedValue("")
         let run = try start(
-            engine: { try $0.answer(200, list) },
+            engine: { try $0.respond(200, list) },
             central: { request in
                 seen.value = try request.bodyText()
-                try request.answer(200, "")
+                try request.respond(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(seen.value.contains(#""data":[],"gpu""#))
@@ -187,7 +187,7 @@ import Testing
                 sleep(6)
                 try FakeEngine.oneModel(request)
             },
-            central: { try $0.answer(200, "") })
+            central: { try $0.respond(200, "") })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.engine.requests == ["GET /v1/models HTTP/1.1"])
         #expect(run.process.standardError.contains("report delivered: 1 models"))
@@ -198,7 +198,7 @@ import Testing
         let programs = try ScriptedServer { request in
             let isNgrok = request.target == "/api/tunnels"
             #expect(isNgrok || request.target == "/quicktunnel")
-            try request.answer(
+            try request.respond(
                 200, isNgrok ? Self.tunnels : #"{"hostname":"some-words.trycloudflare.com"}"#)
         }
         let run = try start(
@@ -208,7 +208,7 @@ import Testing
             ],
             central: { request in
                 seen.value = try request.bodyText()
-                try request.answer(200, "")
+                try request.respond(200, "")
             })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(seen.value.hasPrefix(#"{"cloudflare":{"url":"https://some-words.trycloudflare.com"},"data":"#))
@@ -231,11 +231,11 @@ import Testing
         (["PROVIDER_NGROK_TUNNEL": "gone"], #"has no tunnel "gone" (ngrok.tunnel), only "webui", "ssh", "provider""#),
     ])
     func severalTunnelsOfWhichNoneIsTheOne(settings: [String: String], words: String) async throws {
-        let agent = try ScriptedServer { try $0.answer(200, Self.tunnels) }
+        let agent = try ScriptedServer { try $0.respond(200, Self.tunnels) }
         let run = try start(
             ["--dry-run"],
             settings: settings.merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": agent.url]) { $1 },
-            central: { try $0.answer(200, "") })
+            central: { try $0.respond(200, "") })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.process.standardOutput.contains(#""ngrok":{"url":""}"#))
         #expect(run.process.standardError.contains(words), "\(run.process.standardError)")
@@ -244,7 +244,7 @@ import Testing
     /// Prints what there is, asks once, and says that it would not be sent.
     @Test func aDryRunWithoutAList() async throws {
         let run = try start(
-            ["--dry-run"], engine: { try $0.answer(404, "") }, central: { try $0.answer(200, "") })
+            ["--dry-run"], engine: { try $0.respond(404, "") }, central: { try $0.respond(200, "") })
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(run.process.standardOutput.hasPrefix(#"{"data":[],"errors":["engine: no list of models: "#))
         #expect(run.process.standardError.contains("this report would not be sent: engine: no list of models: "))
@@ -253,7 +253,7 @@ import Testing
     }
 
     @Test func aDryRunSendsNothing() async throws {
-        let run = try start(["--dry-run"], settings: ["PROVIDER_API_KEY": ""]) { try $0.answer(200, "") }
+        let run = try start(["--dry-run"], settings: ["PROVIDER_API_KEY": ""]) { try $0.respond(200, "") }
         #expect(try await run.process.waitForExit() == .status(0))
         let report = run.process.standardOutput
         let start = #"{"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":"#
@@ -266,18 +266,18 @@ import Testing
     }
 
     @Test func everySoOftenUntilSIGTERM() async throws {
-        let run = try start(["--every", "1"]) { try $0.answer(200, "") }
+        let run = try start(["--every", "1"]) { try $0.respond(200, "") }
         try await eventually("two reports") { run.central.requests.count >= 2 }
         run.process.terminate()
         #expect(try await run.process.waitForExit() == .status(0))
-        let wrong = try start(["--every", "0"]) { try $0.answer(200, "") }
+        let wrong = try start(["--every", "0"]) { try $0.respond(200, "") }
         #expect(try await wrong.process.waitForExit() == .status(64))
     }
 
     /// In a container nobody else would end what hangs.
     @Test func aHangingNvidiaSMIGoesWithTheReporter() async throws {
         let gpu = try FakeGPU(.hangs)
-        let run = try start(["--every", "300"], gpu: gpu) { try $0.answer(200, "") }
+        let run = try start(["--every", "300"], gpu: gpu) { try $0.respond(200, "") }
         try await eventually("nvidia-smi runs") { gpu.process != nil }
         run.process.terminate()
         let exit = try await run.process.waitForExit()

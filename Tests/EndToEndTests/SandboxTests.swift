@@ -54,12 +54,12 @@ struct SandboxTests {
     ])
     func aStreamIsTokensThenUsageThenDone(path: String, prompt: String, kind: String) async throws {
         let sandbox = try await Sandbox()
-        let answer = try await curl(
+        let response = try await curl(
             sandbox.engine + path, "-d",
             #"{"model":"sandbox:latest","stream":true,"stream_options":{"include_usage":true},"max_tokens":3,\#(prompt)}"#
         )
-        #expect(answer.header("Content-Type") == "text/event-stream")
-        let events = answer.body.components(separatedBy: "\n\n").dropLast()
+        #expect(response.header("Content-Type") == "text/event-stream")
+        let events = response.body.components(separatedBy: "\n\n").dropLast()
         #expect(events.allSatisfy { $0.hasPrefix("data: ") })
         #expect(events.last == "data: [DONE]")
         let chunks = try events.dropLast().map { try Self.object(String($0.dropFirst("data: ".count))) }
@@ -76,9 +76,9 @@ struct SandboxTests {
 
     @Test func aCompletionThatIsNotStreamedIsOneObject() async throws {
         let sandbox = try await Sandbox(["--tokens", "2"])
-        let answer = try await curl(
+        let response = try await curl(
             sandbox.engine + "/v1/chat/completions", "-d", #"{"model":"sandbox:latest","messages":[{"role":"user"}]}"#)
-        let completion = try Self.object(answer.body)
+        let completion = try Self.object(response.body)
         let choice = try #require((completion["choices"] as? [[String: Any]])?.first)
         #expect((choice["message"] as? [String: Any])?["content"] as? String == "This is")
         #expect(choice["finish_reason"] as? String == "stop")
@@ -90,10 +90,10 @@ struct SandboxTests {
     func theLogNamesEachCompletion(streams: Bool) async throws {
         let directory = try TemporaryDirectory()
         let sandbox = try await Sandbox(["--engine-log", directory.path + "/log"])
-        let answer = try await curl(
+        let response = try await curl(
             sandbox.engine + "/v1/chat/completions", "-d",
             #"{"model":"sandbox:latest","stream":\#(streams),"user":"a-user","messages":[{"role":"user"}]}"#)
-        let match = try #require(answer.body.firstMatch(of: /"id":"(chatcmpl-[0-9]{10})"/))
+        let match = try #require(response.body.firstMatch(of: /"id":"(chatcmpl-[0-9]{10})"/))
         let log = try String(contentsOfFile: directory.path + "/log", encoding: .utf8)
         #expect(log == "begun \(match.1) a-user\nanswered \(match.1) a-user\n")
     }
@@ -102,9 +102,9 @@ struct SandboxTests {
         let sandbox = try await Sandbox(["--prompt-delay", "0.1"])
         let prompt = String(repeating: "x", count: 10_000)
         let start = ContinuousClock.now
-        let answer = try await curl(
+        let response = try await curl(
             sandbox.engine + "/v1/completions", "-d", #"{"model":"sandbox:latest","prompt":"\#(prompt)"}"#)
-        #expect(answer.status == 200)
+        #expect(response.status == 200)
         #expect(.now - start >= .seconds(1))
     }
 
@@ -114,13 +114,13 @@ struct SandboxTests {
     ])
     func errorsHaveTheShapeOfOpenAI(body: String, status: Int) async throws {
         let sandbox = try await Sandbox()
-        let answer = try await curl(sandbox.engine + "/v1/chat/completions", "-d", body)
-        #expect(answer.status == status)
-        let error = try #require(try Self.object(answer.body)["error"] as? [String: Any])
+        let response = try await curl(sandbox.engine + "/v1/chat/completions", "-d", body)
+        #expect(response.status == status)
+        let error = try #require(try Self.object(response.body)["error"] as? [String: Any])
         #expect(Set(error.keys) == ["message", "type", "param", "code"])
     }
 
-    // MARK: Central
+    // MARK: The central system
 
     private static let report = """
         {"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"library"}],
@@ -131,11 +131,11 @@ struct SandboxTests {
     @Test func aReportIsTakenAndCanBeReadBack() async throws {
         let sandbox = try await Sandbox()
         #expect(try await curl(sandbox.central + "/sandbox/report").status == 404)
-        let answer = try await curl(
+        let response = try await curl(
             sandbox.central + "/api/provider/health", "-H", "Authorization: Bearer the-key", "--data-binary",
             Self.report)
-        #expect(answer.status == 200)
-        #expect(answer.body == "")
+        #expect(response.status == 200)
+        #expect(response.body == "")
         #expect(try await curl(sandbox.central + "/sandbox/report").body == Self.report)
     }
 
@@ -147,10 +147,10 @@ struct SandboxTests {
     func aReportWithAWrongTypeIsRefused(right: String, wrong: String) async throws {
         let sandbox = try await Sandbox()
         let broken = Self.report.replacingOccurrences(of: right, with: wrong)
-        let answer = try await curl(
+        let response = try await curl(
             sandbox.central + "/api/provider/health", "-H", "Authorization: Bearer the-key", "--data-binary",
             right == "}}" ? String(Self.report.dropLast()) : broken)
-        #expect(answer.status == 400)
+        #expect(response.status == 400)
         #expect(try await curl(sandbox.central + "/sandbox/report").status == 404)
     }
 
@@ -160,11 +160,11 @@ struct SandboxTests {
     ])
     func hmacsAreJudged(authorization: String, hmac: String, status: Int, valid: Bool?) async throws {
         let sandbox = try await Sandbox()
-        let answer = try await curl(
+        let response = try await curl(
             sandbox.central + "/api/provider/validate_hmac", "-H", "Authorization: " + authorization, "-d",
             #"{"hmac":"\#(hmac)"}"#)
-        #expect(answer.status == status)
-        #expect(try Self.object(answer.body)["valid"] as? Bool == valid)
+        #expect(response.status == status)
+        #expect(try Self.object(response.body)["valid"] as? Bool == valid)
     }
 
     // MARK: The process

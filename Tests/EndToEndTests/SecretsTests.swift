@@ -70,7 +70,7 @@ import Testing
             forward: forward, settings: ["PROVIDER_LOG_LEVEL": "trace", "PROVIDER_LOG_FORMAT": format],
             central: { request in
                 let (status, body) = Self.centrals[turn.next() % Self.centrals.count]
-                try request.answer(status, body, headers: ["Location: http://central-secret/"])
+                try request.respond(status, body, headers: ["Location: http://central-secret/"])
             },
             engine: { request in
                 _ = try request.bodyText()
@@ -79,33 +79,33 @@ import Testing
             })
         try await onThread {
             var asked = 0
-            func ask(_ headers: [String] = [], query: String = "?query-secret", isEnginesAnswer: Bool) throws {
+            func ask(_ headers: [String] = [], query: String = "?query-secret", isEnginesResponse: Bool) throws {
                 let probe = try HTTPProbe(
                     port: deployment.nginx.port, "POST", "/v1/completions" + query,
                     headers: headers + ["Authorization: Bearer auth-secret", "Cookie: cookie-secret"],
                     body: #"{"prompt":"prompt-secret"}"#)
                 asked += 1
-                guard let response = try? probe.response(), !isEnginesAnswer else { return }
+                guard let response = try? probe.response(), !isEnginesResponse else { return }
                 let body = String(decoding: (try? response.body.all()) ?? [], as: UTF8.self)
                 #expect(!body.contains("secret"))
                 #expect(body.contains(#""error":{"#))
             }
-            for _ in Self.engines { try ask(isEnginesAnswer: true) }
-            for _ in Self.centrals { try ask(["X-Inferoute-HMAC: hmac-secret"], isEnginesAnswer: true) }
-            try ask(["X-Inferoute-HMAC: hmac secret"], isEnginesAnswer: false)
-            try ask(["X-Inferoute-HMAC: hmac-secret", "X-Inferoute-HMAC: hmac-secret"], isEnginesAnswer: false)
+            for _ in Self.engines { try ask(isEnginesResponse: true) }
+            for _ in Self.centrals { try ask(["X-Inferoute-HMAC: hmac-secret"], isEnginesResponse: true) }
+            try ask(["X-Inferoute-HMAC: hmac secret"], isEnginesResponse: false)
+            try ask(["X-Inferoute-HMAC: hmac-secret", "X-Inferoute-HMAC: hmac-secret"], isEnginesResponse: false)
             deployment.engine.stop()
             deployment.central.stop()
             // nginx's own error log quotes the request line, where it has something to say: that is why nothing secret
             // belongs into a query.
-            try ask(query: "", isEnginesAnswer: false)
-            try ask(["X-Inferoute-HMAC: hmac-secret"], query: "", isEnginesAnswer: false)
+            try ask(query: "", isEnginesResponse: false)
+            try ask(["X-Inferoute-HMAC: hmac-secret"], query: "", isEnginesResponse: false)
             try deployment.waitUntil("the worker has logged all") {
                 deployment.worker.standardError.count("/v1/completions") >= asked
             }
             deployment.worker.send(signal: SIGKILL)
             try deployment.waitUntil("the worker has gone") { deployment.worker.ended != nil }
-            try ask(["X-Inferoute-HMAC: hmac-secret"], query: "", isEnginesAnswer: false)
+            try ask(["X-Inferoute-HMAC: hmac-secret"], query: "", isEnginesResponse: false)
             try deployment.waitUntil("nginx has logged all") {
                 deployment.nginx.accessLog.count("/v1/completions") == asked
             }
@@ -135,17 +135,17 @@ import Testing
 
     /// Nor does the reporter's, with a central system, an engine and an agent that say what they like.
     @Test(arguments: reportersCentrals, ["text", "json"])
-    func theReportersLogHasNone(answer: String, format: String) async throws {
+    func theReportersLogHasNone(response: String, format: String) async throws {
         let central = try ScriptedServer { request in
             _ = try request.bodyText()
-            try request.connection.send(answer)
+            try request.connection.send(response)
             request.closeAfterwards()
         }
         // Without a list nothing would be sent: the last path has one.
         let other = try ScriptedServer { request in
             let isList = request.target == "/api/tags"
             let body = isList ? #"{"models":[{"name":"m"}]}"# : "other-secret"
-            try request.answer(isList ? 200 : 500, body, headers: ["X-Other: other-secret"])
+            try request.respond(isList ? 200 : 500, body, headers: ["X-Other: other-secret"])
         }
         let settings = [
             "PROVIDER_LOG_LEVEL": "trace", "PROVIDER_LOG_FORMAT": format, "PROVIDER_NGROK_URL": "",

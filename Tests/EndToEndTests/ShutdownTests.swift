@@ -94,10 +94,10 @@ import Testing
                     try await onThread {
                         var statuses: [Int] = []
                         while !isOver.value {
-                            let answer = try HTTPProbe.fetch(
+                            let response = try HTTPProbe.fetch(
                                 port: nginx.port, "POST", "/v1/completions", headers: ["X-Inferoute-HMAC: a"],
                                 body: "{}")
-                            statuses.append(answer.status)
+                            statuses.append(response.status)
                         }
                         return statuses
                     }

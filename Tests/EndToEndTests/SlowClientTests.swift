@@ -103,7 +103,7 @@ import Testing
         let finish = Gate()
         let deployment = try await Deployment(engine: { request in
             try finish.wait()
-            try request.answer(200, "{}")
+            try request.respond(200, "{}")
         })
         try await onThread {
             let probe = try deployment.startCompletion(String(repeating: " ", count: 2 * 1_048_576))

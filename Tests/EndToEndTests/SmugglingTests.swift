@@ -47,11 +47,11 @@ import Testing
         let (deployment, front) = try await Self.deployment(way)
         try await onThread {
             for (fields, body) in Self.refused {
-                let answer = try deployment.exchange(
+                let response = try deployment.exchange(
                     "POST /v1/completions HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\n\(body)\(Self.hidden)", with: front)
-                #expect(answer.hasPrefix("HTTP/1.1 400 ") || answer.hasPrefix("HTTP/1.1 501 "), "\(fields) \(body)")
-                #expect(answer.contains(#""code":"bad_request""#), "\(fields) \(body)")
-                #expect(answer.count("HTTP/1.1 ") == 1, "\(fields) \(body)")
+                #expect(response.hasPrefix("HTTP/1.1 400 ") || response.hasPrefix("HTTP/1.1 501 "), "\(fields) \(body)")
+                #expect(response.contains(#""code":"bad_request""#), "\(fields) \(body)")
+                #expect(response.count("HTTP/1.1 ") == 1, "\(fields) \(body)")
             }
             #expect(deployment.engine.requests.isEmpty)
             #expect(!deployment.worker.standardError.contains("path="))
@@ -71,10 +71,10 @@ import Testing
     func chunksInHTTP10(way: String) async throws {
         let (deployment, front) = try await Self.deployment(way)
         try await onThread {
-            let answer = try deployment.exchange(
+            let response = try deployment.exchange(
                 "POST /v1/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n\(Self.chunked)\(Self.hidden)",
                 with: front)
-            #expect(answer.hasPrefix("HTTP/1.1 400 "))
+            #expect(response.hasPrefix("HTTP/1.1 400 "))
             #expect(deployment.engine.requests.isEmpty)
         }
     }
@@ -88,7 +88,7 @@ import Testing
             engine: { request in
                 let names = request.head.fields.map { $0.name.lowercased() }.sorted().joined(separator: " ")
                 seen.value += "\(names): \(try request.bodyText())\n"
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
         let odd = [
             ("Transfer-Encoding: Chunked", Self.chunked),
@@ -103,10 +103,10 @@ import Testing
         ]
         try await onThread {
             for (fields, body) in odd {
-                let answer = try deployment.exchange(
+                let response = try deployment.exchange(
                     "POST /v1/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(fields)\r\n\r\n\(body)",
                     with: front)
-                #expect(answer.contains("HTTP/1.1 200 "), "\(fields) \(body)")
+                #expect(response.contains("HTTP/1.1 200 "), "\(fields) \(body)")
             }
             let lines = seen.value.split(separator: "\n")
             #expect(lines.count == odd.count)
@@ -120,9 +120,9 @@ extension Deployment {
     func exchange(_ request: String, with front: NginxServer? = nil) throws -> String {
         let connection = try SocketConnection(port: (front ?? nginx).port)
         try connection.send(request)
-        var answer: [UInt8] = []
+        var response: [UInt8] = []
         // nginx may reset a connection on which it has left something unread: what came before counts.
-        while let piece = try? connection.read(), !piece.isEmpty { answer += piece }
-        return String(decoding: answer, as: UTF8.self)
+        while let piece = try? connection.read(), !piece.isEmpty { response += piece }
+        return String(decoding: response, as: UTF8.self)
     }
 }

@@ -50,7 +50,7 @@ struct SystemCallTests {
         #expect(calls.count { $0.contains(" write(") } <= (last - first) + (last - first) / 8)
     }
 
-    /// Validation is one question and one answer on a connection to central that is there already.
+    /// Validation is one question and one response on a connection to the central system that is there already.
     @Test func anHMACTakesOneRoundTrip() async throws {
         // The first makes the connections. Of the others the cheapest counts: some start a thread as well.
         let hasHMAC = [true] + Array(repeating: false, count: 5) + Array(repeating: true, count: 5)
@@ -77,7 +77,7 @@ struct SystemCallTests {
         for call in ["socket(", "connect(", "openat("] { #expect(!with.contains { $0.contains(call) }, "\(call)") }
         func count(_ call: String, _ calls: [String]) -> Int { calls.count { $0.contains(" \(call)(") } }
         #expect(count("sendto", with) == count("sendto", without) + 1, "\(with.joined(separator: "\n"))")
-        // Whether the connection lives and whether the answer is there are questions to poll, and so is the wait. How often
+        // Whether the connection lives and whether the response is there are questions to poll, and so is the wait. How often
         // is not ours to say: a timer of libcurl's ends a wait as well.
         let waits = ["poll", "recvfrom"]
         func isOther(_ call: String) -> Bool { !(waits + ["sendto"]).contains { call.contains(" \($0)(") } }

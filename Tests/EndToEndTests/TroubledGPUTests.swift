@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A GPU in trouble is never idle, with any driver: from the driver's answer to the client's.
+/// A GPU in trouble is never idle, with any driver: from the driver's response to the client's.
 @Suite struct TroubledGPUTests {
     private static let unknown = #"{"busy":true,"reason":"gpu_unknown"}"#
     private static let free = #"{"busy":false}"#
@@ -167,7 +167,7 @@ import Testing
         let deployment = try await deployment(machine) { request in
             asked.open()
             try finish.wait()
-            try request.answer(200, "{}")
+            try request.respond(200, "{}")
         }
         try await onThread {
             try deployment.waitUntil("it is free") { try deployment.fetch("GET", "/busy").body == Self.free }
@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    /// The kernel answers EPERM for a GPU that fell asleep after its state was read, too.
+    /// The kernel responds with EPERM for a GPU that fell asleep after its state was read, too.
     @Test(.enabled(if: AMDMachine.isPossible), arguments: ["suspended\n", "suspending\n"])
     func anAMDGPUAsleepIsIdle(state: String) async throws {
         let machine = try await AMDMachine()

@@ -128,7 +128,7 @@ class Public(Host):
         (self.folder / "fleet.conf").write_text(text)
         (self.folder / "nginx.conf").write_text(PUBLIC_NGINX.format(self.folder))
         self.start_nginx(self.folder)
-        wait_for(lambda: self.curl(self.url + "/busy").status == 200, says="the public nginx answers")
+        wait_for(lambda: self.curl(self.url + "/busy").status == 200, says="the public nginx responds")
 
     def curl(self, *options):
         return curl(*options, inside=self.inside)
@@ -153,4 +153,4 @@ class Fleet:
         """The machines whose engine wrote parts of the response to a request."""
         parts = set(re.findall(r'"id":"(chatcmpl-\d+)"', response.text))
         return [machine.name for machine in self.machines for part in parts
-                if ("answered", part, request) in machine.engine_events()]
+                if ("responded", part, request) in machine.engine_events()]

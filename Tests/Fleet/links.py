@@ -52,7 +52,7 @@ class Links:
             shutil.copy(self._keys / source, folder / target)
 
     def _reaches_machines(self):
-        # An old process of nginx may still answer, without TLS.
+        # An old process of nginx may still respond, without TLS.
         self._public.curl(self._public.url + "/busy")
         return re.search(r'"path":"/busy","status":"200".*8443', self._public.access_log)
 

@@ -24,4 +24,4 @@ def test_a_machine_lets_in_the_public_machine_alone(fleet, links, number):
     machine, other = fleet.machines[number], fleet.machines[(number + 1) % 3]
     assert links.status(machine) == 400, "lets in a client without a certificate"
     assert links.status(machine, certificate_of=other.name) == 403, "lets in another machine"
-    assert fleet.public.curl(f"http://{machine.address}:8080/busy").exit != 0, "answers without TLS"
+    assert fleet.public.curl(f"http://{machine.address}:8080/busy").exit != 0, "responses without TLS"

@@ -11,8 +11,8 @@ def test_a_machine_loses_its_power_under_load(fleet, capsys):
     def is_at_work():
         """On some requests whose response has begun, and on some whose response has not."""
         events = [event for event, _, request in m1.engine_events() if request.startswith("load")]
-        answered = events.count("answered")
-        return answered >= 3 and events.count("begun") - answered >= 3
+        responded = events.count("responded")
+        return responded >= 3 and events.count("begun") - responded >= 3
 
     wait_for(is_at_work, says="m1 is at work", interval=0.02)
     # First the wire, so that no process can say goodbye.
@@ -30,7 +30,7 @@ def test_a_machine_loses_its_power_under_load(fleet, capsys):
             continue
         assert fleet.writers(request, response) == machines[-1:], request
         if len(machines) == 2:
-            # Only for m1 that was lost before it answered.
+            # Only for m1 that was lost before it responded.
             assert machines[0] == "m1" and machines[1] != "m1", request
             moved += 1
         else:

@@ -1,4 +1,4 @@
-"""What the official OpenAI client makes of an answer, whichever of its two kinds asks."""
+"""What the official OpenAI client makes of a response, whichever of its two kinds asks."""
 
 import asyncio
 import operator
@@ -12,26 +12,26 @@ MESSAGES = [{"role": "user", "content": "Say something, please: äöü €"}]
 # One for all calls: a client's connections belong to the loop that made them.
 LOOP = asyncio.Runner()
 
-# What two answers to one question may differ in.
+# What two responses to one question may differ in.
 VOLATILE = {"created", "timings"}
 
 
 def call(client, what, seen=lambda chunk: None, **ask):
-    """An answer, or the chunks of a stream; `seen` is told of each as it comes."""
+    """A response, or the chunks of a stream; `seen` is told of each as it comes."""
     create = operator.attrgetter(what)(client).create
     if isinstance(client, openai.OpenAI):
-        answer = create(**ask)
-        return [(seen(chunk), chunk)[1] for chunk in answer] if ask.get("stream") else answer
+        response = create(**ask)
+        return [(seen(chunk), chunk)[1] for chunk in response] if ask.get("stream") else response
 
     async def run():
-        answer = await create(**ask)
-        return [(seen(chunk), chunk)[1] async for chunk in answer] if ask.get("stream") else answer
+        response = await create(**ask)
+        return [(seen(chunk), chunk)[1] async for chunk in response] if ask.get("stream") else response
 
     return LOOP.run(run())
 
 
-def plain(answer):
-    """An answer without what differs from one to the next; of an id, its own or a call's, only that there is one."""
+def plain(response):
+    """A response without what differs from one to the next; of an id, its own or a call's, only that there is one."""
     def cut(value):
         match value:
             case dict():
@@ -41,4 +41,4 @@ def plain(answer):
             case _:
                 return value
 
-    return cut(answer.model_dump())
+    return cut(response.model_dump())

@@ -22,7 +22,7 @@ TEMPLATE = (
 
 
 def vocabulary():
-    """SentencePiece style: three control tokens, all bytes, then short words so that answers are readable text."""
+    """SentencePiece style: three control tokens, all bytes, then short words so that responses are readable text."""
     tokens = [("<unk>", 0.0, gguf.TokenType.UNKNOWN), ("<s>", 0.0, gguf.TokenType.CONTROL),
               ("</s>", 0.0, gguf.TokenType.CONTROL)]
     tokens += [(f"<0x{byte:02X}>", 0.0, gguf.TokenType.BYTE) for byte in range(256)]

@@ -23,7 +23,7 @@ class Peer(BaseHTTPRequestHandler):
     def read(self):
         return self.rfile.read(int(self.headers["Content-Length"]))
 
-    def answer(self, status, text):
+    def respond(self, status, text):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
@@ -39,9 +39,9 @@ class Central(Peer):
 
     def do_POST(self):
         match json.loads(self.read()):
-            case {"hmac": "good"}: self.answer(200, b'{"valid":true}')
-            case {"hmac": "broken"}: self.answer(500, b"down")
-            case _: self.answer(401, b'{"valid":false,"error":"unknown"}')
+            case {"hmac": "good"}: self.respond(200, b'{"valid":true}')
+            case {"hmac": "broken"}: self.respond(500, b"down")
+            case _: self.respond(401, b'{"valid":false,"error":"unknown"}')
 
 
 class FailingEngine(Peer):
@@ -71,7 +71,7 @@ class FailingEngine(Peer):
                 self.wfile.write(b"0\r\n\r\n")
 
     def begin(self, kind, text):
-        """An answer in chunks, the last of which never comes."""
+        """A response in chunks, the last of which never comes."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Transfer-Encoding", "chunked")

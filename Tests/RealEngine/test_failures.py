@@ -91,8 +91,8 @@ def test_central_fails(official, failing, stream):
 @pytest.mark.parametrize("document, code", [(BUSY, "gpu_busy"), (FAILED, "gpu_unknown")], ids=["busy", "failed"])
 def test_the_gpu_is_not_free(official, failing, gpu, document, code):
     def reason():
-        answer = httpx.get(failing.url + "/busy", headers=somebody())
-        return answer.raise_for_status().json().get("reason")
+        response = httpx.get(failing.url + "/busy", headers=somebody())
+        return response.raise_for_status().json().get("reason")
 
     try:
         gpu.show(document)
@@ -106,18 +106,18 @@ def test_the_gpu_is_not_free(official, failing, gpu, document, code):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_engine_breaks_off_before_it_answers(official, failing, stream):
+def test_the_engine_breaks_off_before_it_responds(official, failing, stream):
     with raises(openai.InternalServerError, 502, "engine_unreachable"):
         ask(official(failing), model="gone", stream=stream)
 
 
-def test_the_engine_does_not_answer_in_time(official, failing):
+def test_the_engine_does_not_respond_in_time(official, failing):
     with raises(openai.InternalServerError, 504, "engine_timeout"):
         ask(official(failing), model="silent")
 
 
-def test_an_answer_is_cut(official, failing, forward):
-    """Never half an answer: the worker holds it back until it is whole, nginx cuts it off visibly."""
+def test_a_response_is_cut(official, failing, forward):
+    """Never half a response: the worker holds it back until it is whole, nginx cuts it off visibly."""
     if forward == "worker":
         with raises(openai.InternalServerError, 502, "engine_unreachable"):
             ask(official(failing), model="half")

@@ -29,10 +29,10 @@ CALLS = {
 @pytest.mark.parametrize("kind", [ollama.Client, ollama.AsyncClient])
 def test_a_path_that_is_not_served(provider, kind, ask):
     async def run():
-        answer = await ask(client)
+        response = await ask(client)
         # A stream asks when it is looked at.
-        if hasattr(answer, "__aiter__"):
-            async for _ in answer:
+        if hasattr(response, "__aiter__"):
+            async for _ in response:
                 pass
 
     client = kind(host=provider.url)

@@ -53,9 +53,9 @@ def test_bytes(provider, engine, path, prompt, is_stream):
     body = {"model": "tiny", "max_tokens": 30, "stream": is_stream, "seed": 1, "temperature": 0, "cache_prompt": False}
 
     def fetch(base):
-        answer = httpx.post(base + path, json=body | prompt)
-        assert answer.status_code == 200
-        return answer.headers["content-type"], VOLATILE_BYTES.sub(b"", answer.content)
+        response = httpx.post(base + path, json=body | prompt)
+        assert response.status_code == 200
+        return response.headers["content-type"], VOLATILE_BYTES.sub(b"", response.content)
 
     through, straight = fetch(provider.url), fetch(engine.url)
     assert through == straight
@@ -142,14 +142,14 @@ def test_many_at_once(provider, direct):
 
 
 def test_nothing_secret_is_logged(client, provider):
-    answer = call(
+    response = call(
         client, "chat.completions.with_raw_response", model="tiny",
         messages=[{"role": "user", "content": "prompt-of-the-user"}], max_tokens=1)
     for file, path in (
             (provider.worker_log, "path=/v1/chat/completions"), (provider.access_log, '"/v1/chat/completions"')):
-        # The line of this very request; it may come after the answer.
+        # The line of this very request; it may come after the response.
         line = wait_for(lambda: [
-            line for line in file.read_text().splitlines() if answer.headers["X-Request-Id"] in line and path in line],
+            line for line in file.read_text().splitlines() if response.headers["X-Request-Id"] in line and path in line],
             60, "the request is logged")
         assert len(line) == 1
         for secret in ("prompt-of-the-user", "secret-of-the-client", "key-of-the-provider", "good"):

@@ -19,10 +19,10 @@ ONE_CALL = {BEGIN: 90, END: 50, STOP: 100, NEWLINE: -100}
 TWO_CALLS = {BEGIN: 90, END: 50, STOP: 50, NEWLINE: -100}
 
 
-def answers(client, is_stream=False, **more):
+def responses(client, is_stream=False, **more):
     options = {"stream": True, "stream_options": {"include_usage": True}} if is_stream else {}
-    answer = call(client, "chat.completions", model="tiny", **options, **more, **SAME)
-    return answer if is_stream else [answer]
+    response = call(client, "chat.completions", model="tiny", **options, **more, **SAME)
+    return response if is_stream else [response]
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
@@ -33,9 +33,9 @@ def test_what_the_engine_is_told(client, direct, is_stream):
         {"role": "assistant", "content": None, "tool_calls": [called]},
         {"role": "tool", "tool_call_id": "call-1", "content": "rain"}]
     ask = dict(messages=messages, max_tokens=20, is_stream=is_stream)
-    through = [plain(part) for part in answers(client, tools=TOOLS, tool_choice="auto", **ask)]
-    assert through == [plain(part) for part in answers(direct, tools=TOOLS, tool_choice="auto", **ask)]
-    without = answers(client, **ask)[-1].usage.prompt_tokens
+    through = [plain(part) for part in responses(client, tools=TOOLS, tool_choice="auto", **ask)]
+    assert through == [plain(part) for part in responses(direct, tools=TOOLS, tool_choice="auto", **ask)]
+    without = responses(client, **ask)[-1].usage.prompt_tokens
     assert through[-1]["usage"]["prompt_tokens"] > without + 40
 
 
@@ -44,20 +44,20 @@ CALLED = dict(messages=MESSAGES, tools=TOOLS, tool_choice="required", max_tokens
 
 def test_a_call(client, direct):
     ask = dict(CALLED, logit_bias=ONE_CALL, parallel_tool_calls=False)
-    through, = answers(client, **ask)
+    through, = responses(client, **ask)
     choice, = through.choices
     assert choice.finish_reason == "tool_calls"
     made, = choice.message.tool_calls
     assert (made.type, made.function.name) == ("function", "weather")
     assert made.id and json.loads(made.function.arguments) == {"city": "Berlin"}
-    assert [plain(through)] == [plain(part) for part in answers(direct, **ask)]
+    assert [plain(through)] == [plain(part) for part in responses(direct, **ask)]
 
 
 @pytest.mark.parametrize("bias, reason", [(ONE_CALL, "tool_calls"), (TWO_CALLS, "length")], ids=["one", "two"])
 def test_a_call_in_a_stream(client, direct, bias, reason):
     """A name, then its arguments in pieces; a second call has an index of its own."""
     ask = dict(CALLED, is_stream=True, logit_bias=bias, parallel_tool_calls=reason == "length")
-    through, straight = answers(client, **ask), answers(direct, **ask)
+    through, straight = responses(client, **ask), responses(direct, **ask)
     assert [plain(chunk) for chunk in through] == [plain(chunk) for chunk in straight]
     deltas = [part for chunk in through for choice in chunk.choices for part in choice.delta.tool_calls or []]
     first = [delta.function for delta in deltas if delta.index == 0]
@@ -72,6 +72,6 @@ def test_structured_output(client, direct):
     """Grammar makes even random weights say what was asked for."""
     form = {"type": "json_schema", "json_schema": {"name": "place", "schema": TOOLS[0]["function"]["parameters"]}}
     ask = dict(messages=MESSAGES, max_tokens=100, response_format=form)
-    through, = answers(client, **ask)
+    through, = responses(client, **ask)
     assert json.loads(through.choices[0].message.content) == {"city": "Berlin"}
-    assert [plain(through)] == [plain(part) for part in answers(direct, **ask)]
+    assert [plain(through)] == [plain(part) for part in responses(direct, **ask)]

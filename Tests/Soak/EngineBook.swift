@@ -23,17 +23,17 @@ final class EngineBook: Sendable {
     func arrive(_ id: String) {
         state.withLock { state in
             guard let first = state.arrived.updateValue(.now, forKey: id) else { return }
-            // libcurl sends it again on a fresh connection where a kept one has closed without a byte of an answer.
+            // libcurl sends it again on a fresh connection where a kept one has closed without a byte of a response.
             if !ledger.had(.engine, since: first) { state.twice.append(id) }
         }
     }
 
-    /// The engine's connection has ended before its answer.
+    /// The engine's connection has ended before its response.
     func close(_ id: String) {
         state.withLock { $0.closed[id] = .now }
     }
 
-    /// The client has left without its answer.
+    /// The client has left without its response.
     func leave(_ id: String) {
         state.withLock { $0.left[id] = .now }
     }

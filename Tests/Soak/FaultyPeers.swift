@@ -7,17 +7,17 @@ final class FaultyPeers: Sendable {
     /// What happens to one completion.
     enum Fault: String, CaseIterable {
         case reset = "engine resets"
-        case closeMidAnswer = "engine closes in the middle of its answer"
+        case closeMidResponse = "engine closes in the middle of its response"
         case hang = "engine hangs"
-        case garbage = "engine answers garbage"
+        case garbage = "engine responds with garbage"
     }
 
     /// What happens to one validation.
     enum CentralFault: String, CaseIterable {
-        case error = "central answers 500"
-        case reset = "central resets"
-        case garbage = "central answers garbage"
-        case hang = "central hangs"
+        case error = "the central system responds with 500"
+        case reset = "the central system resets"
+        case garbage = "the central system responds with garbage"
+        case hang = "the central system hangs"
     }
 
     private let ledger: Ledger
@@ -50,14 +50,14 @@ final class FaultyPeers: Sendable {
 
     // MARK: Holding
 
-    /// Has requests whose HMAC is `hold-ID` wait, first for central and then for the engine.
+    /// Has requests whose HMAC is `hold-ID` wait, first for the central system and then for the engine.
     func hold() { holding.begin() }
-    func letCentralAnswer() { holding.letCentralAnswer() }
-    func letEngineAnswer() { holding.letEngineAnswer() }
+    func letCentralRespond() { holding.letCentralRespond() }
+    func letEngineRespond() { holding.letEngineRespond() }
     var heldByCentral: Int { holding.atCentral }
     var heldByEngine: Int { holding.atEngine }
 
-    // MARK: Central
+    // MARK: The central system
 
     /// HMACs are `good-ID`, `hold-ID` or `bad-ID`.
     func central(_ request: ScriptedRequest) throws {
@@ -69,7 +69,7 @@ final class FaultyPeers: Sendable {
         if let fault = centralDue.withLock({ $0.popLast() }) {
             ledger.hurt(byCentral: id)
             switch fault {
-            case .error: return try request.answer(500, "out of order")
+            case .error: return try request.respond(500, "out of order")
             case .reset: return request.connection.reset()
             case .garbage:
                 try request.connection.send("\u{1}\u{2}no HTTP\r\n\r\n")
@@ -77,7 +77,7 @@ final class FaultyPeers: Sendable {
             case .hang: return try request.connection.waitForHangUp()
             }
         }
-        try isGood ? FakeCentral.valid(request) : request.answer(401, #"{"valid":false,"error":"bad"}"#)
+        try isGood ? FakeCentral.valid(request) : request.respond(401, #"{"valid":false,"error":"bad"}"#)
     }
 
     // MARK: Engine
@@ -85,11 +85,11 @@ final class FaultyPeers: Sendable {
     /// Bodies are `KIND SIZE ID`, then padding; the size is a number of tokens or of bytes.
     func engine(_ request: ScriptedRequest) throws {
         guard request.method == "POST" else {
-            guard request.target == "/v1/models" else { return try request.answer(404, "") }
-            return try request.answer(200, #"{"object":"list","data":[{"id":"m"}]}"#)
+            guard request.target == "/v1/models" else { return try request.respond(404, "") }
+            return try request.respond(200, #"{"object":"list","data":[{"id":"m"}]}"#)
         }
         let parts = try request.bodyText().prefix(100).split(separator: " ")
-        guard parts.count >= 3, let size = Int(parts[1]) else { return try request.answer(400, "{}") }
+        guard parts.count >= 3, let size = Int(parts[1]) else { return try request.respond(400, "{}") }
         let (kind, id) = (parts[0], String(parts[2]))
         book.arrive(id)
         if kind == "hold" { return try heldStream(request, id) }
@@ -108,8 +108,8 @@ final class FaultyPeers: Sendable {
         }
         switch kind {
         case "stream": try stream(request, tokens: size, fault)
-        case "unknown": try request.answer(404, #"{"error":{"message":"model not found","code":null}}"#)
-        default: try answer(request, bytes: size, id, fault)
+        case "unknown": try request.respond(404, #"{"error":{"message":"model not found","code":null}}"#)
+        default: try respond(request, bytes: size, id, fault)
         }
         isWhole = fault == nil
     }
@@ -132,7 +132,7 @@ final class FaultyPeers: Sendable {
         try request.endStream()
     }
 
-    private func answer(_ request: ScriptedRequest, bytes: Int, _ id: String, _ fault: Fault?) throws {
+    private func respond(_ request: ScriptedRequest, bytes: Int, _ id: String, _ fault: Fault?) throws {
         let text = "{\"id\":\"\(id)\"}"
         try request.connection.send(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(bytes)\r\n\r\n")

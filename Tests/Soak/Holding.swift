@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// Completions that central and engine keep waiting, until they are let go.
+/// Completions that the central system and engine keep waiting, until they are let go.
 final class Holding: Sendable {
     private struct State {
         var atCentral: [String: ContinuousClock.Instant] = [:]
@@ -16,8 +16,8 @@ final class Holding: Sendable {
     private let state = Mutex(State())
 
     func begin() { state.withLock { $0 = State(isCentralOpen: false, isEngineOpen: false) } }
-    func letCentralAnswer() { state.withLock { $0.isCentralOpen = true } }
-    func letEngineAnswer() { state.withLock { $0.isEngineOpen = true } }
+    func letCentralRespond() { state.withLock { $0.isCentralOpen = true } }
+    func letEngineRespond() { state.withLock { $0.isEngineOpen = true } }
 
     var atCentral: Int {
         state.withLock { state in
@@ -28,7 +28,7 @@ final class Holding: Sendable {
 
     var atEngine: Int { state.withLock { $0.atEngine.count } }
 
-    /// Blocks central until it may answer.
+    /// Blocks the central system until it may respond.
     func waitAtCentral(_ id: String) {
         state.withLock { $0.atCentral[id] = .now }
         while !state.withLock({ $0.isCentralOpen }) { usleep(2000) }

@@ -41,7 +41,7 @@ final class Ledger: Sendable {
     /// A request that the engine has treated badly, by its id.
     func hurt(byEngine id: String) { state.withLock { _ = $0.hurtByEngine.insert(id) } }
 
-    /// The same of central.
+    /// The same of the central system.
     func hurt(byCentral id: String) { state.withLock { _ = $0.hurtByCentral.insert(id) } }
 
     func begin(_ trouble: Trouble) {

@@ -26,34 +26,34 @@ struct PlaceCheck {
         }
         func failures() -> String { "; \(outcomes.all.compactMap(\.self))" }
         try waitUntil("\(count) places are taken", detail: failures) { machine.peers.heldByCentral == count }
-        machine.peers.letCentralAnswer()
+        machine.peers.letCentralRespond()
         try waitUntil("\(count) completions run", detail: failures) { machine.peers.heldByEngine == count }
         try waitUntil("one more is refused because all places are taken") {
-            let answer = try HTTPProbe.fetch(
+            let response = try HTTPProbe.fetch(
                 port: machine.nginx.port, "POST", "/v1/completions", headers: ["X-Inferoute-HMAC: good-0"],
                 body: "json 300 0 ")
-            if answer.status == 200 { throw NeverHappened(description: "there are more than \(count) places") }
-            return answer.body.contains("too_many_requests_in_flight")
+            if response.status == 200 { throw NeverHappened(description: "there are more than \(count) places") }
+            return response.body.contains("too_many_requests_in_flight")
         }
         // Its connection to the engine is one more; some of these meet each worker.
         for _ in 0..<16 { _ = try HTTPProbe.fetch(port: machine.nginx.port, "GET", "/health") }
-        machine.peers.letEngineAnswer()
+        machine.peers.letEngineRespond()
         try waitUntil("all are over") { outcomes.all.count == count }
         guard outcomes.all.allSatisfy({ $0 == nil }) else { throw NeverHappened(description: failures()) }
     }
 
-    /// Asks until there is a place, and to the answer's end; the problem, if there is one.
+    /// Asks until there is a place, and to the response's end; the problem, if there is one.
     private func occupy() -> String? {
         while true {
             let id = "0.\(Self.sequence.add(1, ordering: .relaxed).newValue)"
             do {
-                let answer = try HTTPProbe.fetch(
+                let response = try HTTPProbe.fetch(
                     port: machine.nginx.port, "POST", "/v1/completions", headers: ["X-Inferoute-HMAC: hold-\(id)"],
                     body: "hold 0 \(id) ")
-                if answer.status == 200 {
-                    return answer.body.hasSuffix("data: [DONE]\n\n") ? nil : "cut: \(answer.body)"
+                if response.status == 200 {
+                    return response.body.hasSuffix("data: [DONE]\n\n") ? nil : "cut: \(response.body)"
                 }
-                guard answer.status == 503 else { return "\(answer.status) \(answer.body)" }
+                guard response.status == 503 else { return "\(response.status) \(response.body)" }
             } catch {
                 return "\(error)"
             }

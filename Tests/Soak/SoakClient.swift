@@ -5,12 +5,12 @@ import TestSupport
 struct SoakClient {
     enum Kind: CaseIterable {
         case short, stream, longStream, leavesEarly, leavesLate, badHMAC, unknownModel, largeBody, tooLargeBody
-        case largeAnswer, health, busy
+        case largeResponse, health, busy
     }
 
     private static let kinds: [(Kind, weight: Int)] = [
         (.short, 30), (.stream, 20), (.longStream, 6), (.leavesEarly, 5), (.leavesLate, 5), (.badHMAC, 6),
-        (.unknownModel, 4), (.largeBody, 3), (.tooLargeBody, 1), (.largeAnswer, 1), (.health, 5), (.busy, 14),
+        (.unknownModel, 4), (.largeBody, 3), (.tooLargeBody, 1), (.largeResponse, 1), (.health, 5), (.busy, 14),
     ]
 
     private let port: Int
@@ -71,7 +71,7 @@ struct SoakRequest {
         case .largeBody: "json 300 \(id) " + String(repeating: "x", count: 2_000_000)
         case .tooLargeBody: "json 300 \(id) " + String(repeating: "x", count: 5_000_000)
         // More than is held back.
-        case .largeAnswer: "json 10000000 \(id)"
+        case .largeResponse: "json 10000000 \(id)"
         case .health, .busy: nil
         }
     }
@@ -116,7 +116,6 @@ struct SoakRequest {
                 || ledger.had(.worker, since: started)
             return isExplained ? (.cut, "broken off") : (.unexplained, "broken off after \(text.count) bytes")
         }
-        let answer = SoakAnswer(response, String(decoding: text, as: UTF8.self))
-        return answer.judged(for: self, since: started, ledger)
+        return SoakResponse(response, String(decoding: text, as: UTF8.self)).judged(for: self, since: started, ledger)
     }
 }

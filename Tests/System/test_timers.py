@@ -73,7 +73,7 @@ def test_the_documented_drop_in_shortens_the_interval(debian, every_three_second
 def test_a_failing_report_is_listed_and_says_why_and_the_timer_goes_on(provider, debian, every_three_seconds):
     provider.configure("not-the-key")
     wait_for(lambda: has_failed(debian))
-    debian.await_log("provider-reporter", "report refused: central answered 401")
+    debian.await_log("provider-reporter", "report refused: the central system responded with 401")
     assert debian.is_state(TIMER, "active")
 
 

@@ -58,7 +58,7 @@ class Failure(Exception):
 
 
 class HeldEngine:
-    """An engine that lists a model and never ends a completion; or never answers at all."""
+    """An engine that lists a model and never ends a completion; or never responds at all."""
 
     def __init__(self, lists_models=True):
         self.lists_models = lists_models
@@ -71,9 +71,9 @@ class HeldEngine:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self.listener.accept()
-                threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
+                threading.Thread(target=self.respond, args=(connection,), daemon=True).start()
 
-    def answer(self, connection):
+    def respond(self, connection):
         with connection, contextlib.suppress(OSError):
             request = b""
             while b"\r\n\r\n" not in request:
@@ -118,7 +118,7 @@ class Terminal:
     def read(self, wait):
         if self.master is None or not select.select([self.master], [], [], wait)[0]:
             return
-        # Linux answers EIO once the last process has closed it.
+        # Linux responds with EIO once the last process has closed it.
         with contextlib.suppress(OSError):
             self.text += os.read(self.master, 65536).decode(errors="replace")
 

@@ -1,9 +1,9 @@
 import Foundation
 
-/// An HTTP answer as curl, a client that is not ours, saw it.
-public struct CurlAnswer: Sendable {
+/// An HTTP response as curl, a client that is not ours, saw it.
+public struct CurlResponse: Sendable {
     public let status: Int
-    /// The head of the last answer, lines as they came.
+    /// The head of the last response, lines as they came.
     public let head: String
     public let body: String
 
@@ -33,23 +33,23 @@ public struct CurlAnswer: Sendable {
 
 /// Runs curl to its end.
 ///
-/// - Throws: `NeverHappened` when it got no answer.
-public func curl(_ arguments: String...) async throws -> CurlAnswer {
+/// - Throws: `NeverHappened` when it got no response.
+public func curl(_ arguments: String...) async throws -> CurlResponse {
     try await curl(arguments)
 }
 
 /// The same with a list.
-public func curl(_ arguments: [String]) async throws -> CurlAnswer {
+public func curl(_ arguments: [String]) async throws -> CurlResponse {
     let directory = try TemporaryDirectory()
     let process = try ChildProcess(
         "curl",
         ["--silent", "--show-error", "--noproxy", "*", "--dump-header", directory.path + "/head"] + arguments)
     guard try await process.waitForExit() == .status(0) else {
-        throw NeverHappened(description: "curl got no answer: \(process.standardError)")
+        throw NeverHappened(description: "curl got no response: \(process.standardError)")
     }
     let heads = try String(contentsOfFile: directory.path + "/head", encoding: .utf8)
-    // An interim answer (100 Continue) comes before the one that counts.
+    // An interim response (100 Continue) comes before the one that counts.
     let head = heads.components(separatedBy: "\r\n\r\n").last { $0.hasPrefix("HTTP/") } ?? ""
     let status = head.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-    return CurlAnswer(status: status, head: head, body: process.standardOutput)
+    return CurlResponse(status: status, head: head, body: process.standardOutput)
 }

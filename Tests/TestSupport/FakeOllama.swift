@@ -6,7 +6,7 @@ import Synchronization
 /// Seen on a real Ollama 0.32.15 and read in its source (server/routes.go, middleware/openai.go, server/sched.go). The words
 /// of a prompt say what a completion comes to; see `Prompt`.
 public final class FakeOllama: Sendable {
-    /// What a prompt brings about; any other prompt is answered with three tokens.
+    /// What a prompt brings about; any other prompt gets three tokens.
     public enum Prompt {
         /// The runner dies before the first token.
         public static let dieAtOnce = "die at once"
@@ -51,13 +51,13 @@ public final class FakeOllama: Sendable {
             let entries = models.map {
                 ["id": $0, "object": "model", "created": 1_737_486_178, "owned_by": "library"] as [String: Any]
             }
-            try answer(request, 200, ["object": "list", "data": entries.isEmpty ? NSNull() : entries as Any])
+            try respond(request, 200, ["object": "list", "data": entries.isEmpty ? NSNull() : entries as Any])
         case ("GET", "/api/tags"):
             let entries = models.map { ["name": $0, "model": $0, "modified_at": "2025-01-21T19:02:58.123456789Z"] }
-            try answer(request, 200, ["models": entries])
+            try respond(request, 200, ["models": entries])
         case ("POST", "/v1/chat/completions"): try complete(request, isChat: true)
         case ("POST", "/v1/completions"): try complete(request, isChat: false)
-        default: try request.answer(404, "404 page not found", type: "text/plain")
+        default: try request.respond(404, "404 page not found", type: "text/plain")
         }
     }
 
@@ -115,7 +115,7 @@ public final class FakeOllama: Sendable {
             model: asked.model, isChat: isChat, hasUsage: asked.streamOptions?.includeUsage ?? false)
         guard asked.stream ?? false else {
             if asked.words == Prompt.goOn { return try waitForHangUp(request) }
-            return try answer(request, 200, completion.whole)
+            return try respond(request, 200, completion.whole)
         }
         try request.startStream()
         switch asked.words {
@@ -178,11 +178,11 @@ public final class FakeOllama: Sendable {
 
     private func refuse(_ request: ScriptedRequest, _ status: Int, _ type: String, _ message: String) throws {
         let error = ["message": message, "type": type, "param": NSNull(), "code": NSNull()] as [String: Any]
-        try answer(request, status, ["error": error])
+        try respond(request, status, ["error": error])
     }
 
-    private func answer(_ request: ScriptedRequest, _ status: Int, _ object: [String: Any]) throws {
-        try request.answer(status, jsonText(object))
+    private func respond(_ request: ScriptedRequest, _ status: Int, _ object: [String: Any]) throws {
+        try request.respond(status, jsonText(object))
     }
 }
 

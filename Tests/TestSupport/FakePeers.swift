@@ -1,18 +1,18 @@
 /// What the central system says of an HMAC.
 public enum FakeCentral {
-    public static let valid: ScriptedServer.Script = { try $0.answer(200, #"{"valid":true}"#) }
-    public static let invalid: ScriptedServer.Script = { try $0.answer(401, #"{"valid":false}"#) }
+    public static let valid: ScriptedServer.Script = { try $0.respond(200, #"{"valid":true}"#) }
+    public static let invalid: ScriptedServer.Script = { try $0.respond(401, #"{"valid":false}"#) }
 }
 
 /// Engines that say the same whatever is asked.
 public enum FakeEngine {
     /// A small object.
-    public static let object: ScriptedServer.Script = { try $0.answer(200, "{}") }
+    public static let object: ScriptedServer.Script = { try $0.respond(200, "{}") }
 
     /// A list of one model, as Ollama has it; the engine knows nothing else.
     public static let oneModel: ScriptedServer.Script = { request in
-        guard request.target == "/v1/models" else { return try request.answer(404, "404 page not found") }
-        try request.answer(
+        guard request.target == "/v1/models" else { return try request.respond(404, "404 page not found") }
+        try request.respond(
             200, #"{"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"library"}]}"#)
     }
 }

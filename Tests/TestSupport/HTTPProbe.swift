@@ -1,4 +1,4 @@
-/// A client that sends one request on a connection of its own and sees the answer as it arrives.
+/// A client that sends one request on a connection of its own and sees the response as it arrives.
 public final class HTTPProbe: Sendable {
     public let connection: SocketConnection
 
@@ -14,9 +14,9 @@ public final class HTTPProbe: Sendable {
         try connection.send(head.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? ""))
     }
 
-    /// Waits for the head of the answer.
+    /// Waits for the head of the response.
     public func response() throws -> HTTPProbeResponse {
-        guard let head = try HTTPHead(connection) else { throw NeverHappened(description: "no answer") }
+        guard let head = try HTTPHead(connection) else { throw NeverHappened(description: "no response") }
         return HTTPProbeResponse(head: head, body: head.body(of: connection, isRequest: false))
     }
 
@@ -31,7 +31,7 @@ public final class HTTPProbe: Sendable {
     }
 }
 
-/// An answer whose body is still to be read.
+/// A response whose body is still to be read.
 public struct HTTPProbeResponse {
     public let head: HTTPHead
     public let body: HTTPBody

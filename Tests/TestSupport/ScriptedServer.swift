@@ -73,7 +73,7 @@ public final class ScriptedServer: Sendable {
     }
 }
 
-/// One request as the server received it, and the means to answer.
+/// One request as the server received it, and the means to respond.
 public final class ScriptedRequest {
     public let head: HTTPHead
     public let body: HTTPBody
@@ -91,8 +91,8 @@ public final class ScriptedRequest {
 
     public func bodyText() throws -> String { String(decoding: try body.all(), as: UTF8.self) }
 
-    /// A whole answer.
-    public func answer(
+    /// A whole response.
+    public func respond(
         _ status: Int, _ text: String, type: String = "application/json", headers: [String] = []
     ) throws {
         _ = try body.all()

@@ -57,7 +57,7 @@ struct BoundedFile {
 /// Why a file could not be read.
 struct UnreadableFile: Error {
     let reason: String
-    /// There is no such file, in contrast to an unreadable file.
+    /// The file does not exist, in contrast to an unreadable file.
     var isMissing = false
     /// The system's error number (errno(3)); 0 for other reasons.
     var code: CInt = 0

@@ -2,9 +2,9 @@ import Glibc
 
 /// A value that one thread at a time can use.
 ///
-/// `Synchronization.Mutex` is a futex with priority inheritance on Linux: the kernel hands the lock to a waiting thread, which
-/// then has to be scheduled before any other thread gets on. That took a third of the worker's processor time at 32 requests
-/// at once. A pthread mutex goes to a running thread. ThreadSanitizer understands it as well.
+/// `Synchronization.Mutex` is a futex with priority inheritance on Linux: the kernel hands the lock to a waiting thread. All
+/// other threads then wait until the kernel schedules that thread. That took a third of the worker's processor time at 32
+/// requests at once. A pthread mutex goes to a running thread. ThreadSanitizer understands it as well.
 ///
 /// `@unchecked Sendable`: only `withLock` uses `value`, with the lock held, and `init` takes over a value without other
 /// references.

@@ -1,4 +1,4 @@
-/// Text of an operator or of another program, made fit for a log line and a message: nothing in it breaks the line or steers a
+/// Makes text of operators and other programs fit for log lines and messages. The result neither breaks the line nor steers a
 /// terminal.
 enum ForeignText {
     /// For names and sentences inside a message (Unicode scalars).

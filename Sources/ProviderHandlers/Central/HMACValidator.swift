@@ -72,15 +72,15 @@ public struct HMACValidator: Sendable {
                 case (false, _): .invalid
                 case (true, 200): .valid
                 case (nil, 401): .keyRefused
-                case (_, let status): .none("central answered \(status) without a verdict")
+                case (_, let status): .none("the central system responded with \(status) without a verdict")
                 }
         }
     }
 
     private var keyRefusal: String {
         provider.apiKey.isEmpty
-            ? "central wants an API key (401): \(provider.keyAdvice)"
-            : "central refuses our own key (401); \(provider.keyAdvice)"
+            ? "the central system requires an API key (401): \(provider.keyAdvice)"
+            : "the central system refuses the API key of this machine (401); \(provider.keyAdvice)"
     }
 
     private func unavailable(_ cause: String, _ exchange: Exchange) -> Interrupted {

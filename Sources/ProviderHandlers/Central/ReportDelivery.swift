@@ -1,7 +1,7 @@
 import Glibc
 import Logging
 
-/// Delivers a report to the central system, and tries again for as long as that can help.
+/// Delivers a report to the central system, and tries again while that can help.
 struct ReportDelivery {
     enum Outcome: Equatable {
         case delivered(attempts: Int)
@@ -41,7 +41,7 @@ struct ReportDelivery {
                 switch response.head.status {
                 case 200..<300: return .delivered(attempts: attempts)
                 case 429, 500...:
-                    cause = "central answered \(response.head.status)"
+                    cause = "the central system responded with \(response.head.status)"
                     retryAfter = response.retryAfter
                 default: return .refused(status: response.head.status)
                 }
@@ -53,12 +53,12 @@ struct ReportDelivery {
             guard ContinuousClock.now + pause < deadline else {
                 return .notDelivered(cause: cause, attempts: attempts)
             }
-            logger.debug("attempt \(attempts): \(cause); the next in \(pause.milliseconds) ms")
+            logger.debug("attempt \(attempts): \(cause); next attempt in \(pause.milliseconds) ms")
             Self.sleep(pause)
         }
     }
 
-    /// 1, 2, 4 … 16 s, times a random factor from a half to one, so that machines that failed together do not come back
+    /// 1, 2, 4 … 16 s, times a random factor from a half to one. Machines that failed together then do not come back
     /// together.
     static func backoff(_ attempt: Int) -> Duration {
         let full = Double(1 << min(attempt - 1, 4))

@@ -18,8 +18,8 @@ public struct Secret: Sendable, Equatable, CustomStringConvertible, CustomDebugS
     public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// The API key in a file of its own: the file that the configuration names, else systemd's credential, else the file from
-/// which the units make that credential.
+/// The API key in its own file: the file that the configuration names, else systemd's credential, else the file that the
+/// credential is made from.
 extension ConfigurationLoader {
     /// Name of the credential in the units' `LoadCredential=`.
     private static let credential = "api_key"
@@ -51,8 +51,8 @@ extension ConfigurationLoader {
         configuration.provider.apiKey = secret
     }
 
-    /// Takes the default file's key when there is no other key and systemd passes no credentials: a program started by hand
-    /// then has the units' key.
+    /// Takes the key of the default file when there is no other key and systemd passes no credentials. A program started by
+    /// hand then has the key of the units.
     ///
     /// As a rule only root may read the file. Any other process goes on without a key, and `missingKey` names the file.
     mutating func readDefaultKeyFile(

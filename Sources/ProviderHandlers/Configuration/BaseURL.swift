@@ -50,7 +50,7 @@ enum BaseURLPath {
         }
     }
 
-    /// The URL without the superfluous end; nil for a URL without such an end.
+    /// The URL without its superfluous end; nil for a URL without a superfluous end.
     ///
     /// - Parameter url: in the form that `BaseURL.normalized` returns.
     static func base(of url: String) -> String? {

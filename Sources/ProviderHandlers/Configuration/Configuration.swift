@@ -22,7 +22,7 @@ public struct Configuration: Sendable, Equatable {
         public var host = "127.0.0.1"
         /// TCP port to listen on when `socket` is empty.
         public var port = 9000
-        /// Whether a TCP socket may be one that other machines reach.
+        /// Whether other machines may reach a TCP socket.
         public var allowRemote = false
         /// Limit of completions that run at once; the next completion gets a 503.
         public var maxInFlight = 64
@@ -114,7 +114,7 @@ public struct Configuration: Sendable, Equatable {
         public var busyPolicy = BusyPolicy.any
         /// Positions in nvidia-smi's order or UUIDs; empty means all.
         public var devices: [String] = []
-        /// Between two runs of nvidia-smi. NVML has an interval of its own.
+        /// Between two runs of nvidia-smi. NVML has a separate interval.
         public var sampleInterval = Duration.seconds(1)
         /// Once the newest sample is older, the GPU state is unknown.
         public var maxSampleAge = Duration.seconds(10)

@@ -42,7 +42,7 @@ enum Found {
         return String(shown) + (shown.endIndex == key.endIndex && !key.isEmpty ? "" : "…")
     }
 
-    /// The kind of a node whose contents do not belong in a message.
+    /// The kind of a node, without its contents, which do not belong in a message.
     static func kind(of node: YAMLNode) -> String {
         switch node.content {
         case .scalar: "a single value"

@@ -191,14 +191,14 @@ extension ConfigurationLoader {
     }
 }
 
-/// Finds environment variables whose value is in quotation marks.
+/// Finds environment variables with a value in quotation marks.
 ///
-/// A shell removes the marks; `docker run --env-file` and other readers of such files keep them as a part of the value.
+/// A shell removes the marks; `docker run --env-file` and other readers of these files keep them as a part of the value.
 enum QuotedVariable {
     /// Typographic marks come from values copied from web pages; they pair in many ways.
     private static let typographic = "\u{201C}\u{201D}\u{201E}\u{201F}\u{2018}\u{2019}\u{201A}\u{201B}\u{AB}\u{BB}"
 
-    /// - Throws: for the first setting in the table's order whose value is in quotation marks.
+    /// - Throws: for the first setting, in the table's order, with a value in quotation marks.
     static func check(_ environment: [String: String]) throws(ConfigurationError) {
         let secrets = ConfigurationSchema.keys.filter(\.isSecret).map(\.variable)
         for name in ["PROVIDER_CONFIG"] + ConfigurationSchema.keys.map(\.variable) {

@@ -38,8 +38,8 @@ extension Configuration {
     /// Reads the configuration file, lets the environment override it, and validates the result.
     ///
     /// - Parameters:
-    ///   - path: the file the command line names; without one `PROVIDER_CONFIG` in the environment names it, and
-    ///     without that it is `defaultPath`, which alone may be missing.
+    ///   - path: the file that the command line names; nil for the file in `$PROVIDER_CONFIG`, or else `defaultPath`. Only
+    ///     `defaultPath` may be missing.
     ///   - environment: `PROVIDER_…` variables override the file's keys; `CREDENTIALS_DIRECTORY` is where systemd
     ///     puts the API key. Without that variable the key may come from `defaultKeyFile`.
     /// - Throws: `ConfigurationError` for the first problem.
@@ -72,9 +72,9 @@ extension Configuration {
 public struct ConfigurationChange: Sendable {
     /// The next configuration, with the running values of the keys in `kept`.
     public let configuration: Configuration
-    /// Keys whose values have changed, such as `gpu.busy_threshold`; never the values, since one is a secret.
+    /// Changed keys, such as `gpu.busy_threshold`; never their values, because the API key is a secret.
     public let changed: [String]
-    /// Keys whose new values have to wait for a restart.
+    /// Keys with new values that have to wait for a restart.
     public let kept: [String]
 
     public init(from running: Configuration, to next: Configuration) {

@@ -17,6 +17,6 @@ public enum Loopback {
             || bytes.prefix(13) == [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 127]
     }
 
-    /// Whether a URL, in the form that `BaseURL.normalized` returns, leads to such a host.
+    /// Whether a URL, in the form that `BaseURL.normalized` returns, leads to this machine.
     static func contains(url: String) -> Bool { contains(BaseURL.hostName(of: url)) }
 }

@@ -20,8 +20,8 @@ public enum NginxUpstream {
 
     /// Compares the configuration with nginx's file.
     ///
-    /// - Parameter path: the file an operator names, which has to be readable; nil for `defaultPath`, which may be missing:
-    ///   nginx may have it elsewhere.
+    /// - Parameter path: the file that an operator names, which has to be readable; nil for `defaultPath`, which may be
+    ///   missing.
     public static func check(_ configuration: Configuration, path: String?) -> Finding {
         guard configuration.ollama.forward == .nginx else { return .agrees }
         let place = path ?? defaultPath
@@ -39,7 +39,7 @@ public enum NginxUpstream {
         return .agrees
     }
 
-    /// Why an older handoff file beside the upstream's file does not work with Ollama: it sends a Host of nginx's own; newer
+    /// The problem of an older handoff file beside the upstream's file: nginx sends its own Host, which Ollama refuses. Newer
     /// files send the host of `ollama.url`.
     private static func handoffProblem(beside place: String) -> String? {
         let parts = place.split(separator: "/", omittingEmptySubsequences: false)

@@ -200,8 +200,8 @@ enum HeaderName {
 
     /// Whether a client can send the HMAC in this header.
     ///
-    /// Narrower than a token of RFC 9110, section 5.6.2: nginx silently drops a name with any other character
-    /// (ignore_invalid_headers, underscores_in_headers), and each request would then seem to have no HMAC.
+    /// Narrower than a token of RFC 9110, section 5.6.2: nginx silently drops names with other characters
+    /// (ignore_invalid_headers, underscores_in_headers). Each request would then seem to have no HMAC.
     static func isUsable(_ name: String) -> Bool {
         !name.isEmpty && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
             && !reserved.contains(name.lowercased())

@@ -6,7 +6,7 @@ import CYAML
 /// into gigabytes.
 struct YAMLNode {
     enum Content {
-        /// Quoted means any style but the plain style: such a value is text, even if it looks like a number.
+        /// Quoted means any style but the plain style: a quoted value is text, even if it looks like a number.
         case scalar(String, isQuoted: Bool)
         case sequence([YAMLNode])
         /// Keys are scalars; each occurs once.
@@ -153,7 +153,7 @@ private struct YAMLEvent {
             throw YAMLError(problem: "out of memory")
         }
         unsafe self.parser = unsafe parser
-        // The parser keeps the address of its input, so the input gets a place of its own.
+        // The parser keeps the address of its input, so the input is copied.
         unsafe input = .allocate(capacity: bytes.count)
         _ = unsafe input.initialize(from: bytes)
         unsafe yaml_parser_set_input_string(parser, input.baseAddress, input.count)

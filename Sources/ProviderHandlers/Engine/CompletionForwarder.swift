@@ -58,8 +58,8 @@ public struct CompletionForwarder: Sendable {
 
 /// Explains the 403 without a body with which Ollama refuses a request for its Host.
 ///
-/// On a loopback listener Ollama takes localhost, addresses of its machine, the machine's name, and names that end in
-/// .localhost, .local or .internal (Ollama's server/routes.go, allowedHostsMiddleware).
+/// On a loopback listener Ollama accepts localhost, the addresses and the name of its machine, and names in .localhost,
+/// .local and .internal (Ollama's server/routes.go, allowedHostsMiddleware).
 enum HostRefusal {
     /// What to tell the operator; nil for any other response.
     ///

@@ -2,8 +2,8 @@ import FoundationEssentials
 
 /// Follows the event stream of a completion, event by event, to tell a whole stream from a cut one.
 ///
-/// Events are read as the standard says (WHATWG HTML, 9.2.6): lines end with LF, CR or CRLF, the space after a colon is
-/// optional, comments mean nothing.
+/// Reads events as the standard says (WHATWG HTML, 9.2.6): lines end with LF, CR or CRLF, the space after a colon is
+/// optional, comments are ignored.
 struct CompletionStream {
     /// A longer event is passed on, but not read (bytes).
     private static let eventLimit = 262_144

@@ -1,7 +1,7 @@
-/// The meaning of an engine's response head, and which of its fields go on to the client.
+/// The meaning of an engine's response head, and the fields that go on to the client.
 enum EndToEndHeaders {
-    /// Fields of one connection only (RFC 9110, 7.6.1); the length and `X-Request-Id`, which the worker sets; and `Status`,
-    /// which is FastCGI's own name for the status.
+    /// Fields of a single connection (RFC 9110, 7.6.1), the length and `X-Request-Id`, which the worker sets, and `Status`,
+    /// FastCGI's name for the status.
     private static let dropped: Set<String> = [
         "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "transfer-encoding",
         "upgrade", "content-length", "status", "x-request-id",
@@ -33,7 +33,8 @@ enum EndToEndHeaders {
         return type == "application/json" || type.hasSuffix("+json")
     }
 
-    /// Whether the body is compressed or otherwise coded (RFC 9110, 8.4). The worker can neither read nor extend such a body.
+    /// Whether the body is compressed or otherwise coded (RFC 9110, 8.4). The worker can neither read nor extend an encoded
+    /// body.
     static func isCoded(_ head: HTTPResponseHead) -> Bool {
         elements(of: "Content-Encoding", head).contains { $0 != "identity" }
     }

@@ -65,7 +65,7 @@ extension EngineModels {
     ) throws(NoModelList) -> Outcome {
         let url = baseURL + place.path
         guard limit > .zero else {
-            return .nothing(Finding(kind: .silent, words: "\(url) was not asked, since no time was left"))
+            return .nothing(Finding(kind: .silent, words: "\(url) was not asked: no time was left"))
         }
         do throws(HTTPError) {
             return judge(try fetch(url, within: limit), place.shape, url)
@@ -77,12 +77,12 @@ extension EngineModels {
             case .timedOut("connect"):
                 throw NoModelList(
                     kind: .silent,
-                    description: "has not answered yet: no connection to \(url) within \(limit.milliseconds) ms")
+                    description: "has not responded yet: no connection to \(url) within \(limit.milliseconds) ms")
             case .timedOut:
                 let words = "no response from \(url) within \(limit.milliseconds) ms"
                 return .nothing(Finding(kind: .silent, words: words))
             case .tooLarge(let limit):
-                return .nothing(Finding(kind: .noList, words: "\(url) said more than \(limit) bytes"))
+                return .nothing(Finding(kind: .noList, words: "\(url) sent more than \(limit) bytes"))
             case .broken:
                 return .nothing(Finding(kind: .noList, words: "\(url): \(ForeignText.short("\(error)"))"))
             }
@@ -102,17 +102,17 @@ extension EngineModels {
         guard status == 200 else {
             let isRefused = hostRefusal(status, isBodyEmpty: response.body.isEmpty) != nil
             return .nothing(
-                Finding(kind: isRefused ? .hostRefused : .noList, words: "\(url) answered \(status)"))
+                Finding(kind: isRefused ? .hostRefused : .noList, words: "\(url) responded with \(status)"))
         }
         do throws(ModelList.Problem) {
             return .models(try ModelList(response.body, shape).models)
         } catch {
             let words =
                 switch error {
-                case .noList: "something that is no list" + Self.kind(of: response.head)
-                case .noModelInIt: "a list in which nothing is a model"
+                case .noList: "something other than a list" + Self.kind(of: response.head)
+                case .noModelInIt: "a list without a valid model"
                 }
-            return .nothing(Finding(kind: .noList, words: "\(url) said \(words)"))
+            return .nothing(Finding(kind: .noList, words: "\(url) sent \(words)"))
         }
     }
 
@@ -141,7 +141,7 @@ extension EngineModels {
             return NoModelList(kind: .hostRefused, description: "\(refusal) (\(words))")
         }
         if kinds.contains(.silent) {
-            return NoModelList(kind: .silent, description: "has not answered yet: \(words)")
+            return NoModelList(kind: .silent, description: "has not responded yet: \(words)")
         }
         return NoModelList(kind: .noList, description: "no list of models: \(words)")
     }
@@ -165,5 +165,5 @@ struct NoModelList: Error, Equatable, CustomStringConvertible {
     let description: String
 
     /// No request could be made in time.
-    static let notYet = NoModelList(kind: .silent, description: "has not answered yet")
+    static let notYet = NoModelList(kind: .silent, description: "has not responded yet")
 }

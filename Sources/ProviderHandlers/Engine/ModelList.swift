@@ -19,7 +19,7 @@ public struct Model: Sendable, Equatable, Encodable {
 /// The central system deletes each model that a report leaves out. So a body counts as an empty list only when it says
 /// clearly that there is no model.
 struct ModelList: Equatable {
-    /// Whose list it is.
+    /// The kind of engine that sent the list.
     enum Shape: CaseIterable {
         /// `{"object":"list","data":[{"id",…}]}`; Ollama says `"data":null` when it has no model.
         case openAI
@@ -110,7 +110,7 @@ private struct OpenAIModel: Decodable {
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        // Central takes integers only; some engines write a fraction, or a text.
+        // The central system takes integers only; some engines write a fraction or a text.
         let created = (try? container.decode(Double.self, forKey: .created)).flatMap {
             Int(exactly: $0.rounded(.down))
         }

@@ -51,8 +51,8 @@ final class ResponseRelay: TransferHandler {
             state = .holding(head, [])
             return
         }
-        // nginx: "Buffering can also be enabled or disabled by passing yes or no in the X-Accel-Buffering response
-        // header field" (ngx_http_fastcgi_module), so streams flow even through a site that buffers.
+        // Streams flow even through a site that buffers: "Buffering can also be enabled or disabled by passing yes or no in
+        // the X-Accel-Buffering response header field" (ngx_http_fastcgi_module).
         sent.headers.append(HTTPHeader("X-Accel-Buffering", "no"))
         state = .streaming(head, EndToEndHeaders.isCoded(head) ? nil : CompletionStream())
         try exchange.send(sent)

@@ -1,6 +1,6 @@
 /// When a GPU's load keeps requests out.
 public enum BusyRule {
-    /// The verdict on what is known of the GPUs.
+    /// The verdict on the GPUs' known state.
     ///
     /// Busy means a utilization strictly above `gpu.busy_threshold` on any GPU, or on all of them, as
     /// `gpu.busy_policy` says. A GPU that tells no utilization does not count.
@@ -34,15 +34,15 @@ public enum BusyVerdict: Sendable, Equatable {
     case busy
     /// No GPU tells its utilization: only our own requests in flight can tell.
     case unreadable
-    /// As good as busy, for the reason given.
+    /// Counts as busy, for the reason given.
     case unknown(String)
 
-    /// Whether it keeps the next completion out: the one place that turns the verdict and the completions in flight into busy.
+    /// Whether it keeps the next completion out: the only place that combines the verdict and the completions in flight.
     func isBusy(inFlight: Int) -> Bool {
         switch self {
         case .idle: false
         case .busy, .unknown: true
-        // What is known of the GPUs' load is what the completions in flight put on it.
+        // The GPUs' only known load is the completions in flight.
         case .unreadable: inFlight > 0
         }
     }

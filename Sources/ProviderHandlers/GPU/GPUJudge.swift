@@ -19,7 +19,7 @@ struct GPUJudge {
     }
 
     private let devices: [String]
-    /// The GPUs seen since the start, by UUID: one that is missing later has not been taken out by anybody but has failed.
+    /// The GPUs seen since the start, by UUID: a GPU that is missing later has failed.
     private var seen: [String: String] = [:]
     private var isOfAMD = false
 
@@ -63,7 +63,7 @@ struct GPUJudge {
 }
 
 extension GPUSample {
-    /// Whether the sample says that a GPU of another sample's trouble is well: it has a number in the place of the load.
+    /// Whether the sample shows that a GPU in trouble has recovered: its load is a number.
     func clears(_ troubled: GPUJudge.Troubled) -> Bool {
         if let count = troubled.count, count != gpus.count { return false }
         let named = selecting([troubled.name]).sample.gpus

@@ -19,8 +19,8 @@ public struct GPU: Sendable, Equatable, Codable {
     var power: Int?
     /// The instances a GPU is split into.
     var migDevices: [MIGDevice] = []
-    /// Why the GPU is there and cannot be used, in the driver's words: what `LoadReading` calls trouble. Nothing else that
-    /// such a GPU tells counts.
+    /// Why the GPU is there and cannot be used, in the driver's words: what `LoadReading` calls trouble. All its other
+    /// readings are ignored.
     var fault: String?
 }
 
@@ -40,12 +40,12 @@ struct MIGDevice: Sendable, Equatable, Codable {
 
 /// What one look at the GPUs told.
 public struct GPUSample: Sendable, Equatable, Codable {
-    /// In nvidia-smi's order, which is that of the PCI addresses.
+    /// In nvidia-smi's order: by PCI address.
     var gpus: [GPU]
     var driverVersion: String?
     /// nil with drivers that do not print one.
     var cudaVersion: String?
-    /// How many GPUs nvidia-smi counts itself; can differ from those it lists.
+    /// The number of GPUs that nvidia-smi counts; may differ from the number that it lists.
     var attachedGPUs: Int?
     var origin = Origin.nvidiaSMI
 
@@ -57,22 +57,22 @@ public struct GPUSample: Sendable, Equatable, Codable {
     }
 }
 
-/// What is known of this machine's GPUs at a moment.
+/// The state of this machine's GPUs at a moment.
 public enum GPUStatus: Sendable, Equatable {
     /// Neither NVML nor nvidia-smi nor the amdgpu driver has shown a GPU since the start: a CPU machine.
     case absent
     /// The newest sample, narrowed to the GPUs that `gpu.devices` selects.
     case known(GPUSample)
-    /// A GPU is in trouble or gone, its driver fails or hangs, or the newest sample is too old; `last` is the last that was
-    /// taken, narrowed too.
+    /// A GPU is in trouble or gone, its driver fails or hangs, or the newest sample is too old. `last` is the newest sample,
+    /// narrowed too.
     case unknown(reason: String, last: GPUSample?)
 }
 
 extension GPUSample {
     /// The sample with only the GPUs that `devices` names, in nvidia-smi's order, and the names that match none.
     ///
-    /// This is the one place where GPUs are selected: the rule and the report only ever see the result. The UUID of a MIG
-    /// device selects its GPU, with those of its MIG devices that are named.
+    /// GPUs are selected only here: the rule and the report see the result. The UUID of a MIG device selects its GPU, with
+    /// the named MIG devices only.
     ///
     /// - Parameter devices: positions in nvidia-smi's order, from 0, or UUIDs; empty selects all.
     func selecting(_ devices: [String]) -> (sample: GPUSample, absent: [String]) {

@@ -64,14 +64,14 @@ public final class GPUSampler: Sendable {
             try nvml?.start { [self] message in take(message) }
         } catch {
             logger.critical(
-                "the GPU state stays unknown: no thread can be started: \(systemError(error.code)); restart")
+                "the GPU state stays unknown: cannot start a thread: \(systemError(error.code)); restart")
         }
     }
 
     /// Ends the sampling, and a run that is under way, without waiting for it.
     ///
-    /// - Parameter limit: how long to block until an nvidia-smi that is just being started can be killed; for a process
-    ///   that exits next, which would leave it behind. NVML's process ends by itself.
+    /// - Parameter limit: how long to block until an nvidia-smi that is just starting can be killed. A process that exits
+    ///   next would leave the child behind. NVML's process ends by itself.
     public func stop(waitingForStart limit: Duration = .zero) {
         pause.end()
         nvml?.stop()
@@ -137,8 +137,8 @@ public final class GPUSampler: Sendable {
         pause.cut()
     }
 
-    /// The time between two runs: the interval, but nine times the last run if longer, so that nvidia-smi, which is slow
-    /// on machines with many GPUs, takes no more than a tenth of the time; and that at most 5 s.
+    /// The time between two runs: the interval, or nine times the last run if longer, of which at most 5 s count. nvidia-smi
+    /// is slow with many GPUs, and thus takes at most a tenth of the time.
     static func pause(afterRunOf time: Duration, interval: Duration) -> Duration {
         max(interval, min(time * 9, Configuration.GPU.longestPause))
     }
@@ -164,8 +164,8 @@ public final class GPUSampler: Sendable {
         }
     }
 
-    /// The NVIDIA GPUs; those of AMD only where nothing speaks for a GPU of NVIDIA's, since beside such a GPU they mostly are
-    /// a part of the processor that draws the screen.
+    /// The NVIDIA GPUs, or the AMD GPUs where nothing indicates an NVIDIA GPU. Beside an NVIDIA GPU, an AMD GPU is mostly the
+    /// part of the processor that draws the screen.
     private func readGPUs() throws(NvidiaSMIError) -> GPUSample {
         let setting = GPUSign(configuration)
         if configuration.source == .amdgpu {

@@ -1,9 +1,9 @@
 import Glibc
 
-/// What a driver gives in the place of a GPU's utilization: the one rule for nvidia-smi, NVML and amdgpu.
+/// What a driver reports for a GPU's utilization: the only rule for nvidia-smi, NVML and amdgpu.
 ///
-/// A short list says that the GPU has no such counter. A number from 0 to 100 is the utilization. Everything else is a GPU
-/// in trouble, on which nothing may be started.
+/// A short list says that the GPU has no counter of utilization. A number from 0 to 100 is the utilization. Everything else
+/// is a GPU in trouble, on which nothing may be started.
 enum LoadReading: Equatable {
     /// The utilization in percent.
     case percent(Int)
@@ -14,7 +14,7 @@ enum LoadReading: Equatable {
 
     private static let maxWords = 100
 
-    /// What nvidia-smi prints for "no such counter", with or without brackets.
+    /// nvidia-smi's texts for a missing counter, with or without brackets.
     private static let noCounterTexts: Set<String> = [
         "N/A", "Not Supported", "Not Found", "Insufficient Permissions", "Requested functionality has been deprecated",
     ]
@@ -22,8 +22,8 @@ enum LoadReading: Equatable {
     private static let noCounterCodes: Set<CInt> = [3, 4, 13, 20, 26]
     /// GPU_IS_LOST and RESET_REQUIRED: they describe the whole GPU, whichever function returns them.
     private static let lostCodes: Set<CInt> = [15, 16]
-    /// What the kernel answers for a file of amdgpu's that this GPU does not have. EPERM is none of them: amdgpu_pm.c
-    /// answers it while the GPU is in reset.
+    /// The kernel's errors for a file of amdgpu that this GPU does not have. Not EPERM: amdgpu_pm.c returns EPERM while the
+    /// GPU is in reset.
     private static let noCounterErrors: Set<CInt> = [ENOENT, ENOTDIR, EOPNOTSUPP, EINVAL, ENODATA, EACCES]
     /// What nvidia-smi prints for a GPU that needs no reset.
     private static let noReset: Set<String> = ["None", "No"]
@@ -75,13 +75,13 @@ enum LoadReading: Equatable {
 
     // MARK: The same list elsewhere
 
-    /// Whether a text of nvidia-smi's says that there is no such value; an empty one says so too.
+    /// Whether a text of nvidia-smi, or an empty text, means that the value does not exist.
     static func isNoCounter(_ text: String) -> Bool {
         let text = singleSpaced(text)
         return text.isEmpty || noCounterTexts.contains(withoutBrackets(text))
     }
 
-    /// Whether NVML has no such value, or keeps it from this user.
+    /// Whether NVML lacks the value, or keeps it from this user.
     static func isNoCounter(_ failure: NVMLFailure) -> Bool { noCounterCodes.contains(failure.code) }
 
     /// Whether the error speaks of the GPU as a whole, even if NVML was asked for a detail.
@@ -97,7 +97,7 @@ enum LoadReading: Equatable {
     /// A driver's text for a log line: printable, short and never empty.
     static func words(_ text: String) -> String { printable(withoutBrackets(singleSpaced(text))) }
 
-    /// The same with its brackets, and of its own result the same again.
+    /// Returns the same for text in brackets, and for its own result.
     static func printable(_ text: String) -> String {
         let excerpt = singleSpaced(ForeignText.excerpt(singleSpaced(text).utf8, limit: maxWords))
         return excerpt.isEmpty ? "unprintable text" : excerpt
@@ -114,7 +114,7 @@ enum LoadReading: Equatable {
 }
 
 extension GPU {
-    /// Takes over what the driver gave in the place of the utilization.
+    /// Applies what the driver reported for the utilization.
     ///
     /// - Parameter place: what was read, as the driver calls it, for the message.
     mutating func take(_ reading: LoadReading, from place: String) {
@@ -127,7 +127,7 @@ extension GPU {
         }
     }
 
-    /// Notes a trouble of the GPU's beside those already known.
+    /// Adds a trouble of the GPU to the known troubles.
     mutating func add(fault words: String) {
         if fault != words { fault = fault.map { "\($0); \(words)" } ?? words }
     }

@@ -1,7 +1,6 @@
 /// What the sampler knows; a value, so that every transition can be tested without a clock.
 ///
-/// With `gpu.source: auto` the newest word counts: NVML's while it speaks; when it is in trouble, that of a run of
-/// nvidia-smi that began since.
+/// With `gpu.source: auto` NVML's newest sample counts. While NVML is in trouble, later runs of nvidia-smi count.
 struct SamplerState {
     /// A line for the log.
     struct Announcement: Equatable {
@@ -34,7 +33,7 @@ struct SamplerState {
     var isFirst: Bool {
         if !usesNVML { return nvidiaSMI.isOpen }
         if source == .nvml || nvml.last != nil { return nvml.isOpen }
-        // No nvidia-smi, or one that fails, says little as long as NVML may still answer.
+        // A missing or failing nvidia-smi proves nothing while NVML may still respond.
         return nvidiaSMI.isOpen || nvml.isOpen && !nvidiaSMI.isKnown
     }
 
@@ -46,8 +45,8 @@ struct SamplerState {
     /// Runs of nvidia-smi begun, ended and found to hang.
     var steps: UInt64 { nvidiaSMI.steps }
 
-    /// How long until the next of them at the latest: the end of the run, or the beginning of the next; nil when it may
-    /// take for ever, as the end of a run that hangs.
+    /// The longest time until the next step, which is the end of a run or the start of the next run. nil when the step may
+    /// never come: a run may hang.
     func nextStep(hangLimit: Duration, maxPause: Duration) -> Duration? {
         nvidiaSMI.nextStep(hangLimit: hangLimit, maxPause: maxPause)
     }
@@ -57,7 +56,7 @@ struct SamplerState {
         nvidiaSMI.begin(at: now)
     }
 
-    /// Notes what came of a run.
+    /// Records the outcome of a run.
     ///
     /// - Returns: what to log; nil when nothing has changed but the numbers.
     mutating func end(
@@ -106,7 +105,7 @@ struct SamplerState {
 
     /// The sample that the status is of, for `Admission`.
     func sample(at now: ContinuousClock.Instant) -> GPULook {
-        // NVML's renewals show what came before them; of nvidia-smi each run is a look of its own.
+        // A renewal of NVML shows everything before it; each run of nvidia-smi is a separate look.
         let isOfNVML = nvml.fresh(at: now) != nil || !isNvidiaSMINewer
         if isOfNVML, let word = nvml.last?.time { return GPULook(number: samples, shows: word - NVMLState.renewal) }
         return GPULook(number: samples, taken: nvidiaSMI.last?.time, spacing: interval)
@@ -128,7 +127,7 @@ struct SamplerState {
         }
         guard !nvml.isOpen else {
             if !isAlone && nvidiaSMI.absence == nil && !nvidiaSMI.isOpen { return nvidiaSMI.status(at: now) }
-            return .unknown(reason: "NVML has not answered yet", last: nil)
+            return .unknown(reason: "NVML has not responded yet", last: nil)
         }
         if isNvidiaSMINewer {
             let status = nvidiaSMI.status(at: now)
@@ -175,7 +174,7 @@ struct SamplerState {
             let rest = source == .nvml ? "" : "; nvidia-smi takes over"
             announcement = Announcement(isProblem: true, text: failure.reason + rest)
         } else if nvml.verdict != nil {
-            // NVML does work: what it says of a GPU is said with the state.
+            // NVML works: its word on a GPU is part of the state.
             return nil
         } else if let reason = nvml.absence {
             announcement = Announcement(isProblem: false, text: "GPUs are not read through NVML: \(reason)")

@@ -1,4 +1,4 @@
-/// The connection on whose behalf a transfer runs: when it closes, the transfer has lost its purpose.
+/// The connection that a transfer serves: when it closes, the transfer is pointless.
 public protocol HangUpSource: AnyObject {
     /// The socket to watch; nil when there is nothing to watch.
     var descriptor: CInt? { get }
@@ -12,7 +12,7 @@ struct Interruption<Failure: Error> {
     /// The error of a transfer that has been cancelled.
     let cancelled: Failure
     let peer: any HangUpSource
-    /// The error of a transfer whose peer has hung up.
+    /// The error of a transfer that lost its client.
     let hungUp: Failure
 }
 

@@ -1,11 +1,11 @@
 import CCurl
 
-/// The one HTTP client: a pool of transfers, each with its kept connection.
+/// The only HTTP client: a pool of transfers, each with its kept connection.
 ///
 /// Last in, first out: however many threads take turns, as many connections stay open as transfers ran at once.
 /// Calls block the thread they run on; any number of threads may call at once.
 public final class HTTPClient: Sendable {
-    /// More idle transfers than this are freed; a burst's memory and connections do not stay for good.
+    /// Idle transfers above this number are freed, with the memory and connections of a burst.
     private static let idleLimit = 128
 
     /// Transfers beyond this number save memory; as many run at once by default.

@@ -38,7 +38,7 @@ extension UInt8 {
     var asciiLowercased: UInt8 { (0x41...0x5A).contains(self) ? self | 0x20 : self }
 }
 
-/// A request to the engine, to central or to the tunnel's agent.
+/// A request to the engine, to the central system or to the tunnel's agent.
 public struct HTTPRequest: Sendable {
     public enum Method: Sendable {
         case get

@@ -1,12 +1,12 @@
 /// Builds a response head from the lines libcurl hands out one by one.
 ///
-/// Interim responses (1xx) are passed over; lines after the head (trailers) are dropped. nginx refuses a whole response
-/// for a name that is no token, a blank before the colon or a folded line (RFC 9112, 5): these are mended or left out.
+/// Interim responses (1xx) are passed over; lines after the head (trailers) are dropped. nginx refuses a whole response for
+/// an invalid name, a blank before the colon or a folded line (RFC 9112, 5). All three are repaired or dropped.
 struct HeadParser {
     private var status = 0
     private var headers: [HTTPHeader] = []
     private var isComplete = false
-    /// Whether a folded line goes on with the last header; not after one that was left out.
+    /// Whether a folded line continues the last header; false after a dropped header.
     private var canContinue = false
 
     /// Takes one line with its line end; returns the head when the line completes it.

@@ -7,7 +7,7 @@ import Glibc
 @safe final class MultiHandle {
     private let multi: UnsafeMutableRawPointer
     private let isTold: Bool
-    /// The sockets that libcurl waits for; empty where libcurl is not told which of them is ready.
+    /// The sockets that libcurl waits for; empty where libcurl finds the ready sockets itself.
     private var sockets: [curl_waitfd] = []
 
     /// - Parameter isTold: whether libcurl is told which socket is ready (`curl_multi_socket_action`). Otherwise libcurl asks
@@ -59,7 +59,7 @@ import Glibc
         return unsafe curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running)
     }
 
-    /// The result of the transfer that has ended; nil when libcurl has none.
+    /// The result of the ended transfer; nil before its end.
     func result() -> CURLcode? {
         var queued: CInt = 0
         guard let message = unsafe curl_multi_info_read(multi, &queued) else { return nil }
@@ -133,7 +133,7 @@ extension curl_waitfd {
         var bits: CInt = 0
         if revents & Int16(CURL_WAIT_POLLIN) != 0 { bits |= CURL_CSELECT_IN }
         if revents & Int16(CURL_WAIT_POLLOUT) != 0 { bits |= CURL_CSELECT_OUT }
-        // A hang-up or an error shows when libcurl reads; curl_multi_poll reports neither by a bit of its own.
+        // A hang-up or an error shows when libcurl reads; curl_multi_poll has no bit for either.
         return bits != 0 ? bits : CURL_CSELECT_ERR
     }
 }

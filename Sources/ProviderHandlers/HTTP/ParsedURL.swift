@@ -2,8 +2,8 @@ import CCurl
 
 /// The parts of an http:// or https:// URL, as libcurl reads it: the host that is checked is the host that is asked.
 ///
-/// Refused, although libcurl takes them: a user, which would be sent along and logged; percent signs in the host, which hide
-/// what it is, and zones; an empty port and port 0; fewer or more than two slashes before the host.
+/// Stricter than libcurl. Refuses a user, which would be sent and logged, and percent signs and zones in the host. Refuses an
+/// empty port, port 0, and other than two slashes before the host.
 struct ParsedURL {
     let isSecure: Bool
     /// As written, without the brackets of an IPv6 address; an IPv4 address always has four decimal numbers.
@@ -49,7 +49,7 @@ struct ParsedURL {
         0x21...0x7E ~= byte && !"\"<>\\^`{|}".utf8.contains(byte)
     }
 
-    /// Copies of what libcurl's parser finds. Its handle lives as long as the initializer runs.
+    /// Copies of what libcurl's parser finds. Its handle lives only within the initializer.
     private struct Parts {
         let whole, scheme, host, port, path: String?
 

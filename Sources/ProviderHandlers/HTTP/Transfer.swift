@@ -2,10 +2,9 @@ import CCurl
 
 /// One libcurl transfer at a time, on connections that stay open from one to the next.
 ///
-/// `@unchecked Sendable`: `HTTPClient` gives a transfer to one thread at a time and its lock orders the hand-over.
-/// libcurl allows that: "You must never share the same handle in multiple threads. You can pass the handles around
-/// among threads, but you must never use a single handle from more than one thread at any given time"
-/// (libcurl-thread(3)).
+/// `@unchecked Sendable`: `HTTPClient` gives a transfer to one thread at a time, and its lock orders the hand-over. libcurl
+/// allows that: "You can pass the handles around among threads, but you must never use a single handle from more than one
+/// thread at any given time" (libcurl-thread(3)).
 @safe final class Transfer: @unchecked Sendable {
     private let easy: UnsafeMutableRawPointer
     private let multi: MultiHandle
@@ -35,8 +34,8 @@ import CCurl
 
     /// Runs one transfer to its end on this thread.
     ///
-    /// A kept connection that turns out to be dead is replaced by a fresh one, once for each transfer. libcurl does the same,
-    /// but only five times in the life of a handle (curl pull request 19066).
+    /// A fresh connection replaces a dead kept connection, once for each transfer. libcurl also does so, but only five times
+    /// in the life of a handle (curl pull request 19066).
     ///
     /// - Parameter maxBodyBytes: a longer response body is `HTTPError.tooLarge`.
     /// - Throws: also the handler's error. The connection is closed, so that an engine that was generating notices.
@@ -105,7 +104,7 @@ import CCurl
             receiver = nil
         }
         if case .bytes(let bytes) = request.body {
-            // POSTFIELDS is not copied: the array stays in place for as long as the closure runs.
+            // libcurl does not copy POSTFIELDS: the array stays in place while the closure runs.
             let result: Result<Void, TransferError<Handler.Failure>> = unsafe bytes.withUnsafeBytes { buffer in
                 let address = unsafe buffer.baseAddress ?? UnsafeRawPointer(easy)
                 unsafe ccurl_setopt_pointer(easy, CURLOPT_POSTFIELDS, address)
@@ -184,12 +183,13 @@ extension Transfer {
         unsafe ccurl_setopt_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         // A name look-up that hangs is left behind instead of waited for when its transfer is given up.
         unsafe ccurl_setopt_long(easy, CURLOPT_QUICK_EXIT, 1)
-        // Events are far smaller; each transfer has a buffer of its own.
+        // Events are far smaller; each transfer has a buffer.
         unsafe ccurl_setopt_long(easy, CURLOPT_BUFFERSIZE, 16_384)
         unsafe ccurl_setopt_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 65_536)
     }
 
-    /// A proxy carries TLS and nothing else: over plain http it would read the key, and could respond in central's name.
+    /// A proxy carries TLS and nothing else: over plain http it would read the key, and could respond in the name of the
+    /// central system.
     private func mayBeProxied(_ request: HTTPRequest) -> Bool {
         proxied && request.url.hasPrefix("https://")
     }
@@ -229,11 +229,11 @@ extension Transfer {
 
     init(_ request: HTTPRequest) {
         unsafe list = nil
-        // A value with a control character could start a field of its own; no valid one has any.
+        // A value with a control character could start another field; valid values have none.
         let fields = request.headers.filter { !$0.value.isEmpty && $0.value.utf8.allSatisfy(\.isFieldByte) }
         for field in fields { append("\(field.name): \(field.value)") }
-        // "Name:" without a value keeps libcurl from adding a field of its own (CURLOPT_HTTPHEADER(3)): what the client
-        // did not say is not said for it, and a body is not held back for a 100 Continue that engines do not send.
+        // "Name:" without a value keeps libcurl from adding the field (CURLOPT_HTTPHEADER(3)). Requests thus say no more than
+        // the client did, and no body waits for a 100 Continue that engines do not send.
         for name in ["Accept", "Content-Type", "Expect"] where fields.first(name) == nil {
             append("\(name):")
         }
@@ -267,8 +267,8 @@ extension Transfer {
 
     /// libcurl's message, in a form that the log may show.
     ///
-    /// libcurl quotes a proxy's URL that it cannot parse, with the password. Where the password begins and ends in such a
-    /// URL is unknown, so messages about a proxy are our own.
+    /// libcurl quotes a proxy's URL that it cannot parse, with the password. The place of the password in an unreadable URL
+    /// is unknown, so messages about a proxy quote nothing.
     private func words(_ code: CURLcode) -> String {
         let usual = unsafe String(cString: curl_easy_strerror(code))
         guard unsafe errorText.pointee != 0 else { return usual }

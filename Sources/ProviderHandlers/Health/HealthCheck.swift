@@ -1,8 +1,8 @@
 import Dispatch
 public import Logging
 
-/// Responds to GET /health: with the engine's list and the public URLs, collected at most once a second, and the GPU state
-/// at the moment of each response.
+/// Responds to GET /health. The engine's list and the public URLs are collected at most once a second; the GPU state is
+/// always current.
 public final class HealthCheck: Sendable {
     private typealias Parts = ReportCollector.Parts
 
@@ -65,9 +65,9 @@ public final class HealthCheck: Sendable {
 
     /// 200 with the report, 503 when the engine gives no list or the GPU state is unknown; after 5 s at the latest.
     ///
-    /// One caller collects. Meanwhile the others get the previous parts, if these are young enough. Otherwise a few wait for
-    /// the new parts, and the rest are told that the engine is still being asked.
-    func answer() -> HTTPResponse {
+    /// One caller collects. Other requests get the previous parts, if these are young enough. Otherwise a few wait for the
+    /// new parts, and the rest are told that the engine is still being asked.
+    func response() -> HTTPResponse {
         let parts = parts()
         // Read after the wait for the parts, so that the GPU state is current.
         let report = collector.report(parts, .init(status: gpu(), isBusy: isGPUBusy()))

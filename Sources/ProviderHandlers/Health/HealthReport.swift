@@ -1,5 +1,5 @@
-/// The report on this machine, in the central system's own shape: it decodes strictly typed JSON, every number an integer, and
-/// ignores keys it does not know (`POST /api/provider/health`).
+/// The report on this machine for the central system (`POST /api/provider/health`), which decodes strictly typed JSON: every
+/// number is an integer, and unknown keys are ignored.
 struct HealthReport: Encodable {
     let object = "list"
     let data: [Model]

@@ -9,8 +9,8 @@ struct NgrokTunnels {
     ///
     /// - Returns: nil for a body that is not a list of tunnels.
     init?(_ body: [UInt8]) {
-        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)) else { return nil }
-        entries = answer.tunnels ?? []
+        guard let response = try? JSONDecoder().decode(Response.self, from: Data(body)) else { return nil }
+        entries = response.tunnels ?? []
     }
 
     /// The public URL of the tunnel that leads to this provider, or why it cannot be known.
@@ -49,7 +49,7 @@ struct NgrokTunnels {
         }
         if let url = Self.onlyURL(meant) { return .url(url) }
         let isSecure = meant.contains { $0.httpsURL != nil }
-        return .none(isSecure ? "has several https tunnels \(shown)" : "gives its tunnel \(shown) no https URL")
+        return .none(isSecure ? "has several https tunnels \(shown)" : "has no https URL for its tunnel \(shown)")
     }
 
     /// The https URL that all entries have in common; several endpoints may share a URL.
@@ -67,14 +67,14 @@ struct NgrokTunnels {
 
     private static func names(_ entries: [Entry]) -> String {
         let shown = entries.prefix(shownNames).map { entry in
-            entry.name.map { "\"\(ForeignText.short($0))\"" } ?? "one without a name"
+            entry.name.map { "\"\(ForeignText.short($0))\"" } ?? "a tunnel without a name"
         }
         let rest = entries.count - shown.count
         return shown.joined(separator: ", ") + (rest > 0 ? " and \(rest) more" : "")
     }
 }
 
-private struct Answer: Decodable {
+private struct Response: Decodable {
     /// A missing key is an error, null an empty list.
     let tunnels: [Entry]?
 
@@ -137,7 +137,7 @@ struct TunnelAddress: Equatable {
 
     /// Whether it leads to a port of this machine, as far as the text says.
     ///
-    /// Another host with that port is not known to be this machine's nginx.
+    /// A port on another host is not known to be this machine's nginx.
     func leads(toPort port: Int) -> Bool {
         guard self.port == port else { return false }
         let name = host.lowercased()

@@ -85,10 +85,10 @@ public final class Reporter: Sendable {
         case .failure(let cause): return (.notDelivered, "the engine gives no list of models: \(cause)", nil)
         }
         if models.isEmpty {
-            logger.warning("the engine has no model: the central system removes those of earlier reports")
+            logger.warning("the engine has no model: the central system removes the models of earlier reports")
         }
         let report = report(.success(models), until: deadline)
-        for error in report.errors ?? [] { logger.warning("reported without: \(error)") }
+        for error in report.errors ?? [] { logger.warning("report is incomplete: \(error)") }
         let delivery = ReportDelivery(central: central, limit: deadline - .now, logger: logger)
         var status: Int?
         switch delivery.deliver(JSON.encode(report), status: &status) {
@@ -99,7 +99,7 @@ public final class Reporter: Sendable {
             logger.error("report not delivered: \(cause), attempts \(attempts)")
             return (.notDelivered, "not delivered: \(cause)", status)
         case .refused(let status):
-            logger.error("report refused: central answered \(status)\(hint(status))")
+            logger.error("report refused: the central system responded with \(status)\(hint(status))")
             let reason =
                 [401, 403].contains(status) ? "central refused the key" : "central refused the report (\(status))"
             return (.refused, reason, status)

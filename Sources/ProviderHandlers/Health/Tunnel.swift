@@ -10,7 +10,7 @@ struct PublicURLs: Sendable, Equatable {
 
 /// Finds the public URLs of this machine: in the configuration, else by asking the tunnels' own programs.
 public final class Tunnel: Sendable {
-    private static let maxAnswerBytes = 1024 * 1024
+    private static let maxResponseBytes = 1024 * 1024
 
     private let http: HTTPClient
     private let ngrok: Configuration.Ngrok
@@ -75,12 +75,12 @@ extension Tunnel {
     private enum Problem: Error {
         case transfer(HTTPError)
         /// Completes a sentence that starts with the program's name.
-        case answer(String)
+        case unusable(String)
 
         var text: String {
             switch self {
             case .transfer(let error): ": \(ForeignText.short("\(error)"))"
-            case .answer(let words): " \(words)"
+            case .unusable(let words): " \(words)"
             }
         }
 
@@ -88,7 +88,7 @@ extension Tunnel {
         var isAbsence: Bool {
             switch self {
             case .transfer(.unreachable), .transfer(.timedOut): true
-            case .transfer, .answer: false
+            case .transfer, .unusable: false
             }
         }
 
@@ -97,7 +97,7 @@ extension Tunnel {
             switch (self, other) {
             case (.transfer(.unreachable), .transfer(.unreachable)), (.transfer(.timedOut), .transfer(.timedOut)): true
             case (.transfer, .transfer): isAbsence == other.isAbsence
-            case (.answer(let words), .answer(let others)): words == others
+            case (.unusable(let words), .unusable(let others)): words == others
             default: false
             }
         }
@@ -125,18 +125,18 @@ extension Tunnel {
 
     private func askNgrok(_ limit: Duration) throws(Problem) -> String {
         guard let tunnels = NgrokTunnels(try fetch(ngrok.api + "/api/tunnels", limit)) else {
-            throw .answer("answered with something that is no list of tunnels")
+            throw .unusable("responded with something other than a list of tunnels")
         }
         switch tunnels.choice(name: ngrok.tunnel, port: ngrok.port) {
         case .url(let url): return url
-        case .none(let reason): throw .answer(reason)
+        case .none(let reason): throw .unusable(reason)
         }
     }
 
     private func askCloudflared(_ limit: Duration) throws(Problem) -> String {
         switch QuickTunnel(try fetch(cloudflare.metrics + "/quicktunnel", limit)) {
         case .url(let url): return url
-        case .none(let reason): throw .answer(reason)
+        case .none(let reason): throw .unusable(reason)
         }
     }
 
@@ -146,33 +146,35 @@ extension Tunnel {
             .get, url, headers: headers, timeouts: HTTPTimeouts(connect: limit, total: limit))
         let response: HTTPResponse
         do throws(HTTPError) {
-            response = try http.fetch(request, maxBodyBytes: Self.maxAnswerBytes)
+            response = try http.fetch(request, maxBodyBytes: Self.maxResponseBytes)
         } catch {
             throw .transfer(error)
         }
-        guard response.head.status == 200 else { throw .answer("answered \(response.head.status)") }
+        guard response.head.status == 200 else { throw .unusable("responded with \(response.head.status)") }
         return response.body
     }
 }
 
-/// A quick tunnel of cloudflared: its metrics server answers `GET /quicktunnel` with `{"hostname":"….trycloudflare.com"}`,
-/// and with an empty name where it runs another kind of tunnel (cloudflared, metrics/metrics.go).
+/// A quick tunnel of cloudflared. Its metrics server responds to `GET /quicktunnel` with
+/// `{"hostname":"….trycloudflare.com"}`; the name is empty for other kinds of tunnels (cloudflared, metrics/metrics.go).
 enum QuickTunnel: Equatable {
     case url(String)
     /// Completes "cloudflared …".
     case none(String)
 
     init(_ body: [UInt8]) {
-        struct Answer: Decodable { let hostname: String }
-        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)) else {
-            self = .none("answered with something that names no tunnel")
+        struct Response: Decodable { let hostname: String }
+        guard let response = try? JSONDecoder().decode(Response.self, from: Data(body)) else {
+            self = .none("responded without the name of a tunnel")
             return
         }
-        guard !answer.hostname.isEmpty else {
+        guard !response.hostname.isEmpty else {
             self = .none("runs no quick tunnel: set cloudflare.url to the tunnel's URL")
             return
         }
-        self = PublicURL.https(host: answer.hostname).map { .url($0) } ?? .none("gives a name that is no host name")
+        self =
+            PublicURL.https(host: response.hostname).map { .url($0) }
+            ?? .none("responded with a tunnel name that is not a host name")
     }
 }
 

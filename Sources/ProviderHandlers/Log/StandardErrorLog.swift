@@ -17,7 +17,7 @@ public struct StandardErrorLog: LogHandler {
             STDERR_FILENO, stream: unsafe getenv("JOURNAL_STREAM").map { unsafe String(cString: $0) })
     }
 
-    /// The settings' level, unless this logger was given one of its own.
+    /// The level in the settings, unless this logger has its own.
     public var logLevel: Logger.Level {
         get { ownLevel ?? settings.level }
         set { ownLevel = newValue }

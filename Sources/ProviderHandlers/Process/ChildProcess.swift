@@ -3,8 +3,8 @@ import Glibc
 
 /// Runs programs, one at a time, each on the thread that calls `run`; another thread may stop them.
 ///
-/// A child leads a session of its own, so that a signal also reaches the processes that it starts. It gets no descriptor of
-/// ours but those that `Command` names, no blocked or ignored signal, and no variable but the given ones.
+/// A child leads its own session, so that a signal also reaches the processes that it starts. It gets only the descriptors
+/// that `Command` names, only the given variables, and no blocked or ignored signal.
 final class ChildProcess: Sendable {
     struct Command: Sendable {
         /// The program's file.
@@ -48,7 +48,7 @@ final class ChildProcess: Sendable {
     private struct State {
         /// Also its process group; nil once it may have been reaped, because then its number may be another's.
         var child: pid_t?
-        /// A child may exist whose number is not known yet.
+        /// A child may exist before its number is known.
         var isStarting = false
         var isStopped = false
     }
@@ -67,7 +67,7 @@ final class ChildProcess: Sendable {
     var isStopped: Bool { state.withLock { $0.isStopped } }
 
     /// Runs a program until it has ended, then kills the processes that it leaves. A child that survives SIGKILL blocks the
-    /// caller for as long as it lives.
+    /// caller until it ends.
     ///
     /// - Parameters:
     ///   - deadline: when `.overdue` is due first.
@@ -105,8 +105,8 @@ final class ChildProcess: Sendable {
 
     /// Kills the child that runs, if any, and lets no other be started, without waiting for its end.
     ///
-    /// - Parameter limit: how long to block while a child is being started, so that it can be killed: after the exit of this
-    ///   process nobody would kill it.
+    /// - Parameter limit: how long to block while a child is starting. After the exit of this process, nothing would kill the
+    ///   child.
     func stop(waitingForStart limit: Duration = .zero) {
         let deadline = ContinuousClock.now + limit
         state.withLock { $0.isStopped = true }

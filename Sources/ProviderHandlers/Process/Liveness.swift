@@ -1,13 +1,13 @@
 /// Judges, look after look, whether the worker still does its work; a value, so that it is tested without a clock.
 ///
-/// Only time that was looked at counts. A look that comes late, because the machine slept or the process was stopped or
-/// starved, adds two intervals at most: nothing else of the process can have moved on meanwhile either.
+/// Only time that was looked at counts. A late look adds two intervals at most: when the machine sleeps, or the process is
+/// stopped or starved, the rest of the process stands still too.
 public struct Liveness: Sendable {
-    /// What is seen of the threads that accept.
+    /// An observation of the accepting threads.
     public struct Accepting: Sendable {
         /// Whether a connection waits on the listening socket.
         public var isWaiting: Bool
-        /// Whether nobody has to accept it: every thread there may be is at work, or the worker is stopping.
+        /// Whether a waiting connection is expected: all permitted threads are at work, or the worker is stopping.
         public var isExcused: Bool
         /// Connections accepted since the start.
         public var accepted: UInt64
@@ -19,11 +19,11 @@ public struct Liveness: Sendable {
         }
     }
 
-    /// What is seen of the GPU sampler.
+    /// An observation of the GPU sampler.
     public struct Sampling: Sendable {
         /// Runs begun, ended and found to hang since the start.
         public var steps: UInt64
-        /// When the next step is due after the last; nil while a run hangs, as it may for good.
+        /// The time from the last step to the next; nil while a run hangs, perhaps forever.
         public var due: Duration?
 
         public init(steps: UInt64, due: Duration?) {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What a program of ours needs of the process it is.
+/// Properties that all our programs need of their process.
 public enum Program {
     /// The environment at this moment.
     public static var environment: [String: String] {
@@ -24,9 +24,8 @@ public enum Program {
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
     }
 
-    /// What of an environment of ours a child gets: what it takes to find programs and libraries, to speak the user's
-    /// language, and to see the GPUs. Whatever else is there may be a secret: the API key, a proxy's password, the tunnel's
-    /// token, NVIDIA_API_KEY.
+    /// The variables that a child inherits: for finding programs and libraries, for the user's language, and for seeing the
+    /// GPUs. Whatever else is there may be a secret: the API key, a proxy's password, the tunnel's token, NVIDIA_API_KEY.
     static func forOthers(_ environment: [String: String]) -> [String: String] {
         environment.filter { name, _ in
             othersNames.contains(name) || othersPrefixes.contains { name.hasPrefix($0) }

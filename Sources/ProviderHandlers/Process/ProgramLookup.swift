@@ -1,6 +1,6 @@
 import Glibc
 
-/// Finds a program as a shell would, and tells one that is missing from one that may not be run.
+/// Finds a program as a shell would, and tells a missing program from a forbidden one.
 ///
 /// The difference decides whether a machine counts as one without GPUs, and posix_spawn(3) does not tell it.
 enum ProgramLookup: Equatable {
@@ -13,10 +13,12 @@ enum ProgramLookup: Equatable {
     /// - Parameters:
     ///   - program: a name to be looked up, or a path, recognized by its slash.
     ///   - path: directories as in `PATH`; relative ones are passed over.
-    ///   - directory: looked in after those of `path`.
+    ///   - directory: searched after the directories of `path`.
     static func find(_ program: String, path: String?, else directory: String) -> Self {
         // C would see only the part before a zero byte.
-        guard !program.isEmpty && !program.utf8.contains(0) else { return .missing(reason: "is no program name") }
+        guard !program.isEmpty && !program.utf8.contains(0) else {
+            return .missing(reason: "is not the name of a program")
+        }
         if program.contains("/") { return check(program) }
         let directories = (path ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").filter { $0.hasPrefix("/") }
         var secondBest: Self?

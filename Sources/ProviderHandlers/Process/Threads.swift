@@ -2,7 +2,7 @@ public import Glibc
 
 /// Starts threads.
 public enum Threads {
-    /// No thread can be started now; `code` is that of pthread_create(3).
+    /// No thread can be started now; `code` is the error of pthread_create(3).
     public struct Shortage: Error {
         public let code: CInt
     }
@@ -38,7 +38,7 @@ public enum Threads {
     }
 }
 
-/// A free function: a closure formed in main-actor code would trap on a thread of its own.
+/// A free function: a closure formed in main-actor code would trap on another thread.
 private func runThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context = unsafe context else { return nil }
     unsafe Unmanaged<Threads.Body>.fromOpaque(context).takeRetainedValue().run()

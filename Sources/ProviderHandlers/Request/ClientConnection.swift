@@ -19,13 +19,13 @@ public protocol ClientConnection: HangUpSource {
     /// Makes everything sent so far leave now, together with the response's end. Nothing is sent afterwards.
     func finish() throws(Interrupted)
 
-    /// Reads and drops what is left of the request body, for at most about `limit`.
+    /// Reads and drops the rest of the request body, for at most about `limit`.
     ///
-    /// A FastCGI socket closed with unread input is reset, and nginx then sends a page of its own instead of our response.
-    /// Input that cannot be read needs no response: the client has gone.
+    /// A FastCGI socket closed with unread input is reset, and nginx then replaces our response by its own page. Input that
+    /// cannot be read needs no response: the client has gone.
     func drain(within limit: Duration)
 
-    /// Ends the response so that its reader sees the cut. For a response whose end cannot carry a message.
+    /// Ends the response so that its reader sees the cut. For a response that cannot carry an error message at its end.
     func breakOff()
 }
 

@@ -3,11 +3,11 @@ public enum Interrupted: Error, Equatable {
     case refused(Refusal)
     /// The client has left: nginx has closed the connection, or the request body was cut off.
     ///
-    /// The one error for it, from the socket to the log.
+    /// The only error for this event, from the socket to the log.
     case clientGone
 }
 
-/// Every error response of ours: the one place that maps a reason to a status and a code.
+/// Every refusal: the only place that maps a reason to a status and a code.
 ///
 /// Codes are part of the interface (docs/API.md, "Errors"): they never change their meaning.
 public enum Refusal: Error, Equatable {
@@ -21,7 +21,7 @@ public enum Refusal: Error, Equatable {
     case gpuUnknown
     case tooManyInFlight(limit: Int)
     case missingHMAC(header: String)
-    /// The header is there more than once.
+    /// The header occurs more than once.
     case repeatedHMAC(header: String)
     case invalidHMAC
     case hmacUnavailable
@@ -87,7 +87,7 @@ public enum Refusal: Error, Equatable {
         case .gpuUnknown: "GPU state is unknown"
         case .tooManyInFlight(let limit): "The limit of \(limit) requests in flight is reached"
         case .missingHMAC(let header): "The header \(header) is missing"
-        case .repeatedHMAC(let header): "The header \(header) is there more than once"
+        case .repeatedHMAC(let header): "The header \(header) occurs more than once"
         case .invalidHMAC: "The HMAC is invalid"
         case .hmacUnavailable: "The HMAC cannot be validated at the moment"
         case .engineUnreachable: "The engine cannot be reached"

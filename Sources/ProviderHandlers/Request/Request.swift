@@ -39,7 +39,7 @@ public struct Request: Sendable {
 
     /// Takes CGI's `CONTENT_LENGTH`: empty, or decimal digits (RFC 3875, 4.1.2).
     ///
-    /// nginx passes on nothing else; another peer might, and a body whose end is in doubt is no request.
+    /// nginx passes on nothing else; another peer might, and a body without a certain end is refused.
     public mutating func setContentLength(_ text: String) {
         let isNumber = text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
         isMalformed = !isNumber

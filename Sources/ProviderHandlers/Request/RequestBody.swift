@@ -1,7 +1,7 @@
 /// A request body on its way to the engine: a small body is read beforehand, a larger one piece by piece.
 final class RequestBody {
-    /// A body up to this size (bytes) is read before the engine is asked: the request can then be sent again where a kept
-    /// connection turns out to be dead.
+    /// A body up to this size (bytes) is read before the engine is asked. The request can then be sent again if a kept
+    /// connection is dead.
     static let smallLimit = 65_536
     static let pieceSize = 65_536
     /// nginx sends the record that ends a body right behind the body.
@@ -14,7 +14,7 @@ final class RequestBody {
     private var prefixSent = 0
     private var received = 0
 
-    /// - Parameter limit: largest size in bytes, for bodies whose length is not declared.
+    /// - Parameter limit: largest size in bytes, for bodies without a declared length.
     init(_ client: any ClientConnection, limit: Int) {
         self.client = client
         self.limit = limit

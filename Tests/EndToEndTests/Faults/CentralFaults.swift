@@ -4,7 +4,7 @@ import Testing
 extension Fault {
     /// What the central system can do to us: no verdict is never taken for a good one.
     static let central: [Fault] = [
-        Fault(.central, "central refuses connections") {
+        Fault(.central, "the central system refuses connections") {
             let rig = try await FaultRig()
             return try await rig.outcome {
                 let begun = rig.begun
@@ -17,56 +17,56 @@ extension Fault {
             }
         },
         scripted(
-            .central, "central hangs", doctor: "central.reachable",
+            .central, "the central system hangs", doctor: "central.reachable",
             central: { request in
                 _ = try request.bodyText()
                 try request.connection.waitForHangUp()
             }),
         scripted(
-            .central, "central resets the connection", doctor: "central.reachable",
+            .central, "the central system resets the connection", doctor: "central.reachable",
             central: { request in
                 _ = try request.bodyText()
                 request.connection.reset()
             }),
         scripted(
-            .central, "central answers 500", doctor: "central.reachable",
-            central: { try $0.answer(500, "Internal Server Error") }),
-        scripted(.central, "central answers garbage", doctor: "central.reachable", central: garbage),
+            .central, "the central system responds with 500", doctor: "central.reachable",
+            central: { try $0.respond(500, "Internal Server Error") }),
+        scripted(.central, "the central system responds with garbage", doctor: "central.reachable", central: garbage),
         scripted(
-            .central, "central answers 200 with something that is no verdict", doctor: "central.reachable",
+            .central, "the central system responds with 200 without a verdict", doctor: "central.reachable",
             central: {
-                try $0.answer(200, "<html>valid</html>")
+                try $0.respond(200, "<html>valid</html>")
             }),
         scripted(
-            .central, "central closes in the middle of its verdict", doctor: "central.reachable",
+            .central, "the central system closes in the middle of its verdict", doctor: "central.reachable",
             central: { request in
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"valid\":true")
                 request.closeAfterwards()
             }),
         scripted(
-            .central, "central redirects", doctor: "central.reachable",
+            .central, "the central system redirects", doctor: "central.reachable",
             central: {
                 // To itself, where the next request would be held valid: none may come.
                 #expect($0.target == "/api/provider/validate_hmac")
-                try $0.answer(302, "", headers: ["Location: /elsewhere"])
+                try $0.respond(302, "", headers: ["Location: /elsewhere"])
             }),
         behindTLS(
-            "central does not answer TLS's first message", doctor: "central.reachable", fault: { $0.pause(true) },
+            "the central system does not respond to TLS's first message", doctor: "central.reachable", fault: { $0.pause(true) },
             over: { $0.pause(false) }),
-        slowTLS("central's TLS takes a second to answer", recovery: "nothing to recover from") {
+        slowTLS("the central system's TLS takes a second to respond", recovery: "nothing to recover from") {
             try SlowRelay(to: $0, beforeAll: .seconds(1))
         },
-        slowTLS("central's TLS answers a byte every 50 ms") {
+        slowTLS("the central system's TLS responds with a byte every 50 ms") {
             try SlowRelay(to: $0, beforeEachByte: .milliseconds(50))
         },
         behindTLS(
-            "central's certificate has expired", doctor: "central.tls", fault: { try await $0.renew(.expired) },
+            "the central system's certificate has expired", doctor: "central.tls", fault: { try await $0.renew(.expired) },
             over: { try await $0.renew(.good) }),
-        Fault(.central, "central's name does not resolve", obstacle: Names.obstacle) {
+        Fault(.central, "the central system's name does not resolve", obstacle: Names.obstacle) {
             try await Names.unresolvable(.central)
         },
-        Fault(.central, "the look-up of central's name hangs", obstacle: Names.obstacle) {
+        Fault(.central, "the look-up of the central system's name hangs", obstacle: Names.obstacle) {
             try await Names.hanging(.central)
         },
     ]

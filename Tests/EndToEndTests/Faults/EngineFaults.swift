@@ -2,7 +2,7 @@ import Synchronization
 import TestSupport
 
 extension Fault {
-    /// Far below the defaults, far above what a good answer takes.
+    /// Far below the defaults, far above what a good response takes.
     private static let impatient = {
         let limit = "\(3 * Sanitizer.slowness)"
         return ["PROVIDER_OLLAMA_FIRST_BYTE_TIMEOUT": limit, "PROVIDER_OLLAMA_IDLE_TIMEOUT": limit]
@@ -18,7 +18,7 @@ extension Fault {
                 request.connection.reset()
             }),
         scripted(
-            .engine, "engine closes without an answer", doctor: "engine.completion",
+            .engine, "engine closes without a response", doctor: "engine.completion",
             engine: { request in
                 _ = try request.bodyText()
                 request.closeAfterwards()
@@ -86,10 +86,10 @@ extension Fault {
         scripted(
             .engine, "engine's head has 20 KiB",
             engine: {
-                try $0.answer(200, Sighting.json, headers: ["Set-Cookie: " + String(repeating: "x", count: 20_480)])
+                try $0.respond(200, Sighting.json, headers: ["Set-Cookie: " + String(repeating: "x", count: 20_480)])
             }),
         keptConnectionsDie,
-        scripted(.engine, "engine answers garbage", doctor: "engine.completion", engine: garbage),
+        scripted(.engine, "engine responds with garbage", doctor: "engine.completion", engine: garbage),
         scripted(
             .engine, "engine's chunks are garbage", isStream: true,
             engine: {
@@ -144,7 +144,7 @@ extension Fault {
     private static let engineRestarts = Fault(.engine, "engine is restarted under load") {
         let began = Gate()
         let rig = try await FaultRig(engine: { request in
-            guard try request.bodyText().contains("stream") else { return try request.answer(200, Sighting.json) }
+            guard try request.bodyText().contains("stream") else { return try request.respond(200, Sighting.json) }
             try beginStream(request)
             began.open()
             try request.connection.waitForHangUp()
@@ -159,7 +159,7 @@ extension Fault {
                 defer { isOver.value = true }
                 return try restart(rig, began, seen)
             }
-            // The load's own requests are served, or meet what the others have met; an answer that had begun is a 502.
+            // The load's own requests are served, or meet what the others have met; a response that had begun is a 502.
             try await load
             let expected = [Sighting.whole(isStream: false), .refused(status: 502, code: "engine_unreachable")]
             let others = seen.all.filter { !expected.contains($0) }

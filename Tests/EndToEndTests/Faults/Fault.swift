@@ -71,14 +71,14 @@ struct Fault: Sendable, CustomTestStringConvertible {
 }
 
 extension Fault {
-    /// An answer that is no HTTP.
+    /// A response that is no HTTP.
     static let garbage: ScriptedServer.Script = { request in
         _ = try request.bodyText()
         try request.connection.send((0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ $0 >> 3) })
         request.closeAfterwards()
     }
 
-    /// A fault that lies in what the engine or central does with a request, and that is over with the next one.
+    /// A fault that lies in what the engine or the central system does with a request, and that is over with the next one.
     ///
     /// - Parameter doctor: the code that doctor reports as failed while the fault lasts; nil to leave doctor out.
     static func scripted(

@@ -70,7 +70,7 @@ final class FaultRig: Sendable {
 
     /// What the engine does when nothing is wrong: three tokens or a small object, as asked.
     static let good: ScriptedServer.Script = { request in
-        guard try request.bodyText().contains("stream") else { return try request.answer(200, Sighting.json) }
+        guard try request.bodyText().contains("stream") else { return try request.respond(200, Sighting.json) }
         try request.startStream()
         for token in Sighting.tokens { try request.event(token) }
         try request.event("[DONE]")
@@ -109,7 +109,7 @@ final class FaultRig: Sendable {
 
     // MARK: What a fault's run is made of; blocking calls
 
-    /// Sends a completion and leaves its answer to be read.
+    /// Sends a completion and leaves its response to be read.
     ///
     /// - Parameter isSigned: whether central is asked.
     func start(isStream: Bool = false, padding: Int = 0, isSigned: Bool = true) throws -> HTTPProbe {

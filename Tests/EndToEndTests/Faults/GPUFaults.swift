@@ -99,7 +99,7 @@ extension Fault {
             return try await besideNvidiaSMI(
                 "", .document(FakeNvidiaSMI.document("0 %", elements: element)), "with the next run of nvidia-smi")
         },
-        Fault(.gpu, "the amdgpu driver answers EPERM, as for a GPU in reset", obstacle: Preload.obstacle) {
+        Fault(.gpu, "the amdgpu driver responds with EPERM, as for a GPU in reset", obstacle: Preload.obstacle) {
             let machine = try await AMDMachine()
             let rig = try await FaultRig { central, engine in
                 try await Deployment(
@@ -233,7 +233,7 @@ extension Fault {
 
     /// What both say in turn; nvidia-smi is asked for details with each report.
     private static func besideNvidiaSMI(
-        _ answers: String, _ state: FakeGPU.State, _ recovery: String
+        _ responses: String, _ state: FakeGPU.State, _ recovery: String
     ) async throws -> Outcome {
         let uuid = "gpu0.uuid \(FakeNvidiaSMI.uuid())\n"
         let library = try FakeNVML(uuid)
@@ -243,7 +243,7 @@ extension Fault {
         return try await rig.outcome(again: 1) {
             let outcome = try refused(rig, recovery) {
                 try rig.deployment.gpu?.set(state)
-                try library.set(uuid + answers)
+                try library.set(uuid + responses)
                 let runs = rig.deployment.gpu?.runs ?? 0
                 try rig.deployment.waitUntil("nvidia-smi has run since") {
                     _ = try rig.deployment.fetch("GET", "/health")

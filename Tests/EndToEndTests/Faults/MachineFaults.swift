@@ -16,12 +16,12 @@ extension Fault {
         clockJumps(byYears: -1, "the clock jumps back a year, streams running"),
     ]
 
-    /// An engine that answers once it may.
+    /// An engine that responds once it may.
     static func held(_ gate: Gate) -> ScriptedServer.Script {
         { request in
             _ = try request.bodyText()
             try gate.wait()
-            try request.answer(200, Sighting.json)
+            try request.respond(200, Sighting.json)
         }
     }
 
@@ -38,13 +38,13 @@ extension Fault {
         let worker = rig.deployment.worker
         return try await rig.outcome {
             let begun = rig.begun
-            let failures = rig.logged("no further thread can be started")
+            let failures = rig.logged("cannot start another thread")
             rig.fault.value = true
             let threads = Holdings(of: worker.pid).threads
             let limit = Vitals.limit("Max processes", of: worker.pid) ?? "unlimited"
             try user.prlimit(worker, "--nproc=1:")
             let probes = try (0..<6 * FaultRig.crowd).map { _ in try rig.start(isSigned: false) }
-            try rig.waitUntilLogged("no further thread can be started", beyond: failures)
+            try rig.waitUntilLogged("cannot start another thread", beyond: failures)
             #expect(Holdings(of: worker.pid).threads == threads)
             rig.fault.value = false
             for _ in probes { finish.open() }

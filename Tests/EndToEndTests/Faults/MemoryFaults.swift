@@ -3,10 +3,10 @@ import TestSupport
 import Testing
 
 extension Fault {
-    /// Almost what is held back of one answer.
+    /// Almost what is held back of one response.
     private static let size = 7 * 1024 * 1024
 
-    /// An engine whose answers are of that size, and end once they may.
+    /// An engine whose responses are of that size, and end once they may.
     private static func large(_ all: Gate) -> ScriptedServer.Script {
         { request in
             _ = try request.bodyText()
@@ -17,9 +17,9 @@ extension Fault {
         }
     }
 
-    /// Sixty-four such answers at once, in half of the memory that would take.
+    /// Sixty-four such responses at once, in half of the memory that would take.
     static let memoryIsScarce = Fault(
-        .machine, "memory is scarce (RLIMIT_DATA 256 MiB above what is used), with 64 answers of 7 MiB at once",
+        .machine, "memory is scarce (RLIMIT_DATA 256 MiB above what is used), with 64 responses of 7 MiB at once",
         obstacle: Sanitizer.memoryObstacle
     ) {
         let all = Gate()
@@ -46,7 +46,7 @@ extension Fault {
     /// No program in Swift survives that: it ends, and the socket, which is the service manager's, keeps what comes.
     static let memoryRunsOut = Fault(
         .machine,
-        "memory is denied (RLIMIT_DATA at what is used), with 4 answers of 7 MiB: the worker ends, and is started again as systemd does",
+        "memory is denied (RLIMIT_DATA at what is used), with 4 responses of 7 MiB: the worker ends, and is started again as systemd does",
         obstacle: Sanitizer.memoryObstacle
     ) {
         let began = Gate()

@@ -116,7 +116,7 @@ final class Names: Sendable {
                 try names.release(rig.deployment.worker, host)
                 try rig.waitUntilServed()
                 return Fault.Outcome(
-                    seen, hasReachedEngine: hasReachedEngine, recovery: "as soon as a look-up is answered")
+                    seen, hasReachedEngine: hasReachedEngine, recovery: "as soon as a look-up ends")
             }
             // By its address again, which takes no look-up.
             try await rig.move()

@@ -111,13 +111,13 @@ extension Fault {
         let ngrok = try ScriptedServer { request in
             let url = agent.value
             guard !url.isEmpty else { return request.connection.reset() }
-            try request.answer(200, #"{"tunnels":[{"public_url":"\#(url)","proto":"https"}]}"#)
+            try request.respond(200, #"{"tunnels":[{"public_url":"\#(url)","proto":"https"}]}"#)
         }
         let reported = SharedValue("")
-        let engine = try ScriptedServer { try $0.answer(200, #"{"object":"list","data":[]}"#) }
+        let engine = try ScriptedServer { try $0.respond(200, #"{"object":"list","data":[]}"#) }
         let central = try ScriptedServer { request in
             reported.value = try request.bodyText()
-            try request.answer(200, "")
+            try request.respond(200, "")
         }
         let reporter = try ChildProcess.reporter(
             ["--every", "1"],

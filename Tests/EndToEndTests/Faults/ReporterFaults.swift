@@ -8,13 +8,13 @@ extension Fault {
 
     /// Whatever the engine does instead of listing its models, the central system keeps the last list.
     static let engineListsNothing = Fault(
-        .engine, "the engine gives the reporter no list: it is down, answers 404, an error in a 200, or resets"
+        .engine, "the engine gives the reporter no list: it is down, responds with 404 or an error in a 200, or resets"
     ) {
         let trouble = SharedValue("")
         let engine = try ScriptedServer { request in
             switch trouble.value {
-            case "404": try request.answer(404, "404 page not found")
-            case "error": try request.answer(200, #"{"error":"Unexpected endpoint or method."}"#)
+            case "404": try request.respond(404, "404 page not found")
+            case "error": try request.respond(200, #"{"error":"Unexpected endpoint or method."}"#)
             case "reset": request.connection.reset()
             default: try FakeEngine.oneModel(request)
             }
@@ -26,9 +26,9 @@ extension Fault {
             try await rig.waitForRunWithoutReport("cannot connect: ")
             trouble.value = "404"
             try engine.start()
-            try await rig.waitForRunWithoutReport("/v1/models answered 404")
+            try await rig.waitForRunWithoutReport("/v1/models responded with 404")
             trouble.value = "error"
-            try await rig.waitForRunWithoutReport("/v1/models said something that is no list")
+            try await rig.waitForRunWithoutReport("/v1/models said something other than a list")
             trouble.value = "reset"
             try await rig.waitForRunWithoutReport("reset")
             #expect(rig.reportsWithout(#""id":"m""#) == [])
@@ -46,7 +46,7 @@ extension Fault {
         let host = SharedValue("")
         let cloudflared = try ScriptedServer { request in
             guard !host.value.isEmpty else { return request.connection.reset() }
-            try request.answer(200, #"{"hostname":"\#(host.value)"}"#)
+            try request.respond(200, #"{"hostname":"\#(host.value)"}"#)
         }
         let engine = try ScriptedServer(FakeEngine.oneModel)
         let rig = try ReporterRig(engine: engine, settings: ["PROVIDER_CLOUDFLARE_METRICS": cloudflared.url])
@@ -70,7 +70,7 @@ extension Fault {
             let entries = [("webui", "3000"), ("provider", port.value)].map { name, port in
                 #"{"name":"\#(name)","public_url":"https://\#(name).ngrok.app","config":{"addr":"localhost:\#(port)"}}"#
             }
-            try request.answer(200, #"{"tunnels":[\#(entries.joined(separator: ","))]}"#)
+            try request.respond(200, #"{"tunnels":[\#(entries.joined(separator: ","))]}"#)
         }
         let engine = try ScriptedServer(FakeEngine.oneModel)
         let rig = try ReporterRig(
@@ -98,7 +98,7 @@ private final class ReporterRig: Sendable {
         let seen = seen
         central = try ScriptedServer { request in
             seen.value += try request.bodyText() + "\n"
-            try request.answer(200, "")
+            try request.respond(200, "")
         }
         process = try Deployment.reporter(
             ["--every", "1"], engine: engine, central: central,

@@ -3,15 +3,15 @@ import TestSupport
 
 /// What a client saw come of a completion.
 enum Sighting: Equatable, Sendable {
-    /// A whole answer of the engine's, or a whole stream up to its `[DONE]`.
+    /// A whole response of the engine's, or a whole stream up to its `[DONE]`.
     case whole(isStream: Bool)
     /// An error in OpenAI's shape.
     case refused(status: Int, code: String)
     /// A stream that ended early: with an event that says why, or without a word.
     case cut(tokens: Int, code: String?)
-    /// An answer that was shorter than its head said, or broke off in the middle of a chunk.
+    /// A response that was shorter than its head said, or broke off in the middle of a chunk.
     case broken
-    /// No answer at all.
+    /// No response at all.
     case noConnection
     /// Anything else: no test expects it.
     case other(String)
@@ -34,16 +34,16 @@ enum Sighting: Equatable, Sendable {
         switch self {
         case .whole: "nothing"
         case .refused where !hasReachedEngine, .noConnection: "nothing: the engine never saw it"
-        case .refused: "the answer"
-        case .cut, .broken, .other: "the rest of the answer"
+        case .refused: "the response"
+        case .cut, .broken, .other: "the rest of the response"
         }
     }
 
-    /// What the rig's engine answers.
+    /// What the rig's engine responds.
     static let json = #"{"choices":[]}"#
     static let tokens = ["a", "b", "c"]
 
-    /// Reads a completion's answer to its end; blocks.
+    /// Reads a completion's response to its end; blocks.
     static func of(_ probe: HTTPProbe) -> Sighting {
         guard let response = try? probe.response() else { return .noConnection }
         return of(response)

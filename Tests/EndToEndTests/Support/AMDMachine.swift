@@ -26,7 +26,7 @@ struct AMDMachine: Sendable {
     /// To be put in front of the worker's command.
     var command: [String] { ["env", "LD_PRELOAD=\(library.path)", "SYSFS_ROOT=\(sysfs.directory.path)"] }
 
-    /// Lets each sensor of a GPU answer with an error; nil for none.
+    /// Lets each sensor of a GPU return an error; nil for none.
     func fail(_ code: CInt?, card: Int) throws {
         for file in ["gpu_busy_percent", "mem_info_vram_total", "unique_id"] {
             try sysfs.fail(code, "card\(card)", file)

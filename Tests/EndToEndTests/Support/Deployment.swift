@@ -118,20 +118,20 @@ final class Deployment: Sendable {
 
     // MARK: Blocking calls, for `onThread`
 
-    typealias Answer = (status: Int, head: HTTPHead, body: String)
+    typealias Response = (status: Int, head: HTTPHead, body: String)
 
-    func fetch(_ method: String, _ target: String, headers: [String] = [], body: String? = nil) throws -> Answer {
+    func fetch(_ method: String, _ target: String, headers: [String] = [], body: String? = nil) throws -> Response {
         try HTTPProbe.fetch(port: nginx.port, method, target, headers: headers, body: body)
     }
 
-    /// Sends a chat completion and leaves the answer to be read.
+    /// Sends a chat completion and leaves the response to be read.
     func startCompletion(_ body: String = #"{"model":"m","stream":true}"#, headers: [String] = []) throws -> HTTPProbe {
         try HTTPProbe(
             port: nginx.port, "POST", "/v1/chat/completions", headers: ["Content-Type: application/json"] + headers,
             body: body)
     }
 
-    func complete(_ body: String = #"{"model":"m"}"#, headers: [String] = []) throws -> Answer {
+    func complete(_ body: String = #"{"model":"m"}"#, headers: [String] = []) throws -> Response {
         try fetch("POST", "/v1/chat/completions", headers: ["Content-Type: application/json"] + headers, body: body)
     }
 

@@ -15,8 +15,8 @@ final class TLSServer: Sendable {
 
     /// Makes the certificates, by openssl, and starts.
     ///
-    /// - Parameter answer: status and body of each answer.
-    init(_ certificate: Certificate, answer: (status: Int, body: String) = (200, #"{"valid":true}"#)) async throws {
+    /// - Parameter response: status and body of each response.
+    init(_ certificate: Certificate, response: (status: Int, body: String) = (200, #"{"valid":true}"#)) async throws {
         directory = try TemporaryDirectory()
         let reservation = try PortReservation()
         let path = directory.path
@@ -38,7 +38,7 @@ final class TLSServer: Sendable {
                     listen 127.0.0.1:\(reservation.port) ssl;
                     ssl_certificate leaf.pem;
                     ssl_certificate_key leaf.key;
-                    location / { return \(answer.status) '\(answer.body)'; }
+                    location / { return \(response.status) '\(response.body)'; }
                 }
             }
             """, to: "nginx.conf")

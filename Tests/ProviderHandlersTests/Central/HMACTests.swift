@@ -5,7 +5,7 @@ import Testing
 @testable import ProviderHandlers
 
 @Suite struct HMACTests {
-    /// What central says, and what becomes of the request.
+    /// What the central system says, and what becomes of the request.
     @Test(arguments: [
         (200, #"{"valid":true,"request_data":{"id":7}}"#, nil), (200, #"{"valid":false}"#, "invalid_hmac"),
         (401, #"{"valid":false,"error":"expired"}"#, "invalid_hmac"), (500, #"{"valid":false}"#, "invalid_hmac"),
@@ -15,7 +15,7 @@ import Testing
     ])
     func verdicts(status: Int, body: String, expected: String?) async throws {
         try await onThread {
-            let fixture = try PipelineFixture(central: { try $0.answer(status, body) })
+            let fixture = try PipelineFixture(central: { try $0.respond(status, body) })
             let response = fixture.complete(hmac: "abc")
             #expect(response.code == expected)
             #expect(fixture.engine.requests.count == (expected == nil ? 1 : 0))
@@ -71,7 +71,7 @@ import Testing
         try await onThread {
             let other = try ScriptedServer(FakeCentral.valid)
             let fixture = try PipelineFixture(central: {
-                try $0.answer(307, "", headers: ["Location: \(other.url)/api/provider/validate_hmac"])
+                try $0.respond(307, "", headers: ["Location: \(other.url)/api/provider/validate_hmac"])
             })
             #expect(fixture.complete(hmac: "abc").code == "hmac_unavailable")
             #expect(other.requests.isEmpty)
@@ -81,7 +81,7 @@ import Testing
     @Test func aResponseTooLargeIsNoVerdict() async throws {
         try await onThread {
             let fixture = try PipelineFixture(central: {
-                try $0.answer(200, #"{"valid":true,"x":""# + String(repeating: "x", count: 100_000) + #""}"#)
+                try $0.respond(200, #"{"valid":true,"x":""# + String(repeating: "x", count: 100_000) + #""}"#)
             })
             #expect(fixture.complete(hmac: "abc").code == "hmac_unavailable")
         }
@@ -89,9 +89,12 @@ import Testing
 
     @Test func aRefusedKeyIsSaidInTheLogAndNoSecretIs() async throws {
         try await onThread {
-            let fixture = try PipelineFixture(central: { try $0.answer(401, "secret-of-central") })
+            let fixture = try PipelineFixture(central: { try $0.respond(401, "secret-of-central") })
             fixture.complete("prompt-of-the-user", hmac: "hmac-of-the-user")
-            #expect(fixture.log.count(containing: "central refuses our own key (401); check provider.api_key") == 1)
+            #expect(
+                fixture.log.count(
+                    containing: "the central system refuses the API key of this machine (401); check provider.api_key")
+                    == 1)
             for secret in [PipelineFixture.apiKey, "secret-of-central", "prompt-of-the-user", "hmac-of-the-user"] {
                 #expect(fixture.log.count(containing: secret) == 0)
             }
@@ -102,10 +105,11 @@ import Testing
     @Test func aMissingKeyIsSaidInTheLog() async throws {
         try await onThread {
             let fixture = try PipelineFixture(
-                configure: { $0.provider.apiKey = Secret("") }, central: { try $0.answer(401, "") })
+                configure: { $0.provider.apiKey = Secret("") }, central: { try $0.respond(401, "") })
             #expect(fixture.complete(hmac: "abc").code == "hmac_unavailable")
             #expect(
-                fixture.log.count(containing: "central wants an API key (401): no API key is set: write it into ") == 1)
+                fixture.log.count(
+                    containing: "the central system requires an API key (401): no API key is set: write it into ") == 1)
             #expect(fixture.log.count(containing: "/etc/provider-client/api_key") == 1)
             #expect(fixture.log.count(containing: "check provider.api_key") == 0)
         }

@@ -19,7 +19,7 @@ import Testing
             let seen = SeenRequest()
             let central = try ScriptedServer { request in
                 seen.keep(request.head, try request.bodyText())
-                try request.answer(200, "")
+                try request.respond(200, "")
             }
             #expect(delivery(to: central).deliver(Array("{}".utf8)) == .delivered(attempts: 1))
             #expect(seen.startLine == "POST /api/provider/health HTTP/1.1")
@@ -32,7 +32,7 @@ import Testing
     @Test(arguments: [301, 302, 307, 400, 401, 403, 404, 422])
     func aRefusalIsNeverRepeated(status: Int) async throws {
         try await onThread {
-            let central = try ScriptedServer { try $0.answer(status, "", headers: ["Location: /elsewhere"]) }
+            let central = try ScriptedServer { try $0.respond(status, "", headers: ["Location: /elsewhere"]) }
             #expect(delivery(to: central).deliver([]) == .refused(status: status))
             #expect(central.requests.count == 1)
         }
@@ -42,7 +42,7 @@ import Testing
     func aTemporaryFailureIsTriedAgain(status: Int) async throws {
         try await onThread {
             let requests = Counter()
-            let central = try ScriptedServer { try $0.answer(requests.next() == 0 ? status : 200, "") }
+            let central = try ScriptedServer { try $0.respond(requests.next() == 0 ? status : 200, "") }
             #expect(delivery(to: central).deliver([]) == .delivered(attempts: 2))
         }
     }
@@ -53,7 +53,7 @@ import Testing
             let central = try ScriptedServer { request in
                 _ = try request.bodyText()
                 if requests.next() == 0 { return request.closeAfterwards() }
-                try request.answer(200, "")
+                try request.respond(200, "")
             }
             #expect(delivery(to: central).deliver([]) == .delivered(attempts: 2))
         }
@@ -61,10 +61,10 @@ import Testing
 
     @Test func theTimeIsLimited() async throws {
         try await onThread {
-            let central = try ScriptedServer { try $0.answer(503, "", headers: ["Retry-After: 3600"]) }
+            let central = try ScriptedServer { try $0.respond(503, "", headers: ["Retry-After: 3600"]) }
             let outcome = delivery(to: central).deliver([])
             // A pause past the limit is not begun.
-            #expect(outcome == .notDelivered(cause: "central answered 503", attempts: 1))
+            #expect(outcome == .notDelivered(cause: "the central system responded with 503", attempts: 1))
             central.stop()
             let unreachable = delivery(to: central, within: .milliseconds(100)).deliver([])
             #expect("\(unreachable)".hasPrefix("notDelivered(cause: \"cannot connect: "))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Who can reach the worker, and who can read what it says to central.
+/// Who can reach the worker, and who can read what it says to the central system.
 @Suite("Configuration: reach")
 struct ReachTests {
     @Test(arguments: [

@@ -22,7 +22,7 @@ import Testing
             let requests = Counter()
             let fixture = try PipelineFixture(engine: { request in
                 if requests.next() == 1 { return request.closeAfterwards() }
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
             #expect(fixture.complete().status == 200)
             #expect(fixture.complete().status == 200)
@@ -40,7 +40,7 @@ import Testing
                 guard connections.isFirst(request.connection) else {
                     return isReset ? request.connection.reset() : request.closeAfterwards()
                 }
-                guard kind == "stream" else { return try request.answer(200, "{}") }
+                guard kind == "stream" else { return try request.respond(200, "{}") }
                 try request.startStream()
                 try request.event("[DONE]")
                 try request.endStream()
@@ -80,7 +80,7 @@ import Testing
         try await onThread {
             let requests = Counter()
             let fixture = try PipelineFixture(engine: { request in
-                if requests.next() == 0 { return try request.answer(200, "{}") }
+                if requests.next() == 0 { return try request.respond(200, "{}") }
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
                 request.closeAfterwards()

@@ -32,7 +32,7 @@ import Testing
             let engine = try ScriptedServer { request in
                 #expect(request.head["Accept-Encoding"] == "identity")
                 let isIt = request.target == path
-                try request.answer(isIt ? 200 : 404, isIt ? try #require(Self.good[path]) : "404 page not found")
+                try request.respond(isIt ? 200 : 404, isIt ? try #require(Self.good[path]) : "404 page not found")
             }
             let models = models(of: engine.url)
             for _ in 0..<2 { #expect(try models.list(within: .seconds(30)).count == 1) }
@@ -49,7 +49,7 @@ import Testing
             let isBack = Counter()
             let engine = try ScriptedServer { request in
                 let isThere = request.target == "/api/tags" || request.target == "/v1/models" && isBack.value > 0
-                try request.answer(isThere ? 200 : 500, isThere ? try #require(Self.good[request.target]) : "")
+                try request.respond(isThere ? 200 : 500, isThere ? try #require(Self.good[request.target]) : "")
             }
             let models = models(of: engine.url)
             #expect(try models.list(within: .seconds(30)).map(\.id) == ["tags"])
@@ -60,24 +60,28 @@ import Testing
 
     /// Responses other than a list, each of which leads on to the next path.
     private static let others: [(words: String, script: ScriptedServer.Script)] = [
-        ("answered 404", { try $0.answer(404, "404 page not found", type: "text/plain") }),
-        ("answered 401", { try $0.answer(401, #"{"error":"no"}"#) }), ("answered 405", { try $0.answer(405, "") }),
-        ("answered 403", { try $0.answer(403, "<html>") }), ("answered 500", { try $0.answer(500, "") }),
-        ("answered 204", { try $0.connection.send("HTTP/1.1 204 No Content\r\n\r\n") }),
-        ("answered 302", { try $0.answer(302, "", headers: ["Location: /login"]) }),
+        ("responded with 404", { try $0.respond(404, "404 page not found", type: "text/plain") }),
+        ("responded with 401", { try $0.respond(401, #"{"error":"no"}"#) }),
+        ("responded with 405", { try $0.respond(405, "") }),
+        ("responded with 403", { try $0.respond(403, "<html>") }), ("responded with 500", { try $0.respond(500, "") }),
+        ("responded with 204", { try $0.connection.send("HTTP/1.1 204 No Content\r\n\r\n") }),
+        ("responded with 302", { try $0.respond(302, "", headers: ["Location: /login"]) }),
         (
-            "said something that is no list (text/html)",
-            { try $0.answer(200, "<!doctype html><html></html>", type: "text/html") }
+            "sent something other than a list (text/html)",
+            { try $0.respond(200, "<!doctype html><html></html>", type: "text/html") }
         ),
-        ("said something that is no list", { try $0.answer(200, #"{"error":"Unexpected endpoint or method."}"#) }),
-        ("said something that is no list", { try $0.answer(200, "") }),
+        ("sent something other than a list", { try $0.respond(200, #"{"error":"Unexpected endpoint or method."}"#) }),
+        ("sent something other than a list", { try $0.respond(200, "") }),
         (
-            "said something that is no list (Content-Encoding: gzip)",
-            { try $0.answer(200, "\u{1F}\u{8B}\u{8}", headers: ["Content-Encoding: gzip"]) }
+            "sent something other than a list (Content-Encoding: gzip)",
+            { try $0.respond(200, "\u{1F}\u{8B}\u{8}", headers: ["Content-Encoding: gzip"]) }
         ),
-        ("said a list in which nothing is a model", { try $0.answer(200, #"{"data":[1,{"name":"m"}],"models":[2]}"#) }),
         (
-            "said more than 4194304 bytes",
+            "sent a list without a valid model",
+            { try $0.respond(200, #"{"data":[1,{"name":"m"}],"models":[2]}"#) }
+        ),
+        (
+            "sent more than 4194304 bytes",
             { request in
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n")
                 try request.connection.send([UInt8](repeating: 0x20, count: 9_000_000))
@@ -108,7 +112,7 @@ import Testing
             for good in ["/v1/models", "/api/models", "/api/tags"] {
                 let engine = try ScriptedServer { request in
                     guard request.target == good else { return try other.script(request) }
-                    try request.answer(200, try #require(Self.good[good]))
+                    try request.respond(200, try #require(Self.good[good]))
                 }
                 #expect(try models(of: engine.url).list(within: .patience).count == 1, "\(good)")
             }
@@ -128,12 +132,12 @@ import Testing
         try await onThread {
             let engine = try ScriptedServer { request in
                 let isOllamas = request.target != "/api/tags"
-                try request.answer(200, isOllamas ? #"{"models":[{"name":"m"}]}"# : #"{"data":[{"id":"m"}]}"#)
+                try request.respond(200, isOllamas ? #"{"models":[{"name":"m"}]}"# : #"{"data":[{"id":"m"}]}"#)
             }
             let kind = try problem(of: engine.url).kind
             #expect(kind == .noList)
             #expect(asked(engine) == Self.order)
-            let both = try ScriptedServer { try $0.answer(200, #"{"models":[{"name":"a"}],"data":[{"id":"a"}]}"#) }
+            let both = try ScriptedServer { try $0.respond(200, #"{"models":[{"name":"a"}],"data":[{"id":"a"}]}"#) }
             let list = try models(of: both.url).list(within: .seconds(30))
             #expect(list.map(\.id) == ["a"])
             #expect(asked(both) == ["/v1/models"])
@@ -153,7 +157,7 @@ import Testing
             let silent = try self.problem(of: full.url, within: .seconds(1))
             #expect(silent.kind == .silent)
             #expect(
-                silent.description.hasPrefix("has not answered yet: no connection to \(full.url)/v1/models within "))
+                silent.description.hasPrefix("has not responded yet: no connection to \(full.url)/v1/models within "))
         }
     }
 
@@ -163,18 +167,18 @@ import Testing
         try await onThread {
             let engine = try ScriptedServer { request in
                 if request.target == path { return try request.connection.waitForHangUp() }
-                try request.answer(request.target == good ? 200 : 404, try #require(Self.good[request.target]))
+                try request.respond(request.target == good ? 200 : 404, try #require(Self.good[request.target]))
             }
             let models = models(of: engine.url)
             // On a busy machine the time that is left for the others can be too short once.
             try waitUntil("the others are asked") { (try? models.list(within: .seconds(3)))?.count == 1 }
             let without = try ScriptedServer { request in
                 if request.target == path { return try request.connection.waitForHangUp() }
-                try request.answer(404, "")
+                try request.respond(404, "")
             }
             let problem = try problem(of: without.url, within: .seconds(1))
             #expect(problem.kind == .silent)
-            #expect(problem.description.contains("has not answered yet: "))
+            #expect(problem.description.contains("has not responded yet: "))
             #expect(problem.description.contains("no response from \(without.url)\(path) within "))
         }
     }
@@ -184,7 +188,7 @@ import Testing
             let engine = try ScriptedServer { try $0.connection.waitForHangUp() }
             let problem = try problem(of: engine.url, within: .milliseconds(200))
             #expect(problem.kind == .silent)
-            #expect(problem.description.hasPrefix("has not answered yet: "))
+            #expect(problem.description.hasPrefix("has not responded yet: "))
         }
     }
 
@@ -193,7 +197,7 @@ import Testing
         try await onThread {
             let engine = try ScriptedServer { request in
                 if request.target == "/v1/models" { return try request.connection.waitForHangUp() }
-                try request.answer(200, #"{"data":[],"models":[]}"#)
+                try request.respond(200, #"{"data":[],"models":[]}"#)
             }
             try waitUntil("the last has responded") {
                 let problem = try problem(of: engine.url, within: .seconds(3))
@@ -205,12 +209,12 @@ import Testing
 
     @Test func aRefusedHostIsExplained() async throws {
         try await onThread {
-            let engine = try ScriptedServer { try $0.answer(403, "") }
+            let engine = try ScriptedServer { try $0.respond(403, "") }
             let problem = try problem(of: engine.url)
             #expect(problem.kind == .hostRefused)
             let host = engine.url.dropFirst("http://".count)
             #expect(problem.description.contains("Ollama refuses the Host \(host); use localhost or an address"))
-            #expect(problem.description.contains("\(engine.url)/api/tags answered 403"))
+            #expect(problem.description.contains("\(engine.url)/api/tags responded with 403"))
         }
     }
 }

@@ -9,7 +9,7 @@ import Testing
             let seen = SeenRequest()
             let fixture = try PipelineFixture(engine: { request in
                 seen.keep(request.head, try request.bodyText())
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
             let body = #"{"model":"m","messages":[{"role":"user","content":"héllo"}]}"#
             let request = Request(
@@ -40,7 +40,7 @@ import Testing
             let seen = SeenRequest()
             let fixture = try PipelineFixture(engine: { request in
                 seen.keep(request.head, try request.bodyText())
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
             let request = Request(method: "POST", path: "/v1/completions", contentLength: 2)
             fixture.handle(FakeClient(request, body: Array("{}".utf8)))
@@ -52,7 +52,7 @@ import Testing
     func everyStatusComesBackUnchanged(status: Int) async throws {
         try await onThread {
             let fixture = try PipelineFixture(engine: {
-                try $0.answer(
+                try $0.respond(
                     status, "body of \(status)", type: "text/plain",
                     headers: [
                         "Location: http://127.0.0.1:1/elsewhere", "Retry-After: 7", "Content-Encoding: identity",
@@ -87,7 +87,7 @@ import Testing
     @Test func hopByHopFieldsStay() async throws {
         try await onThread {
             let fixture = try PipelineFixture(engine: {
-                try $0.answer(
+                try $0.respond(
                     200, "{}",
                     headers: [
                         "Connection: keep-alive, X-Hop", "Keep-Alive: timeout=5", "X-Hop: 1", "Proxy-Authenticate: x",
@@ -107,7 +107,7 @@ import Testing
                 let body = try request.body.all()
                 let isWhole = body.indices.allSatisfy { body[$0] == UInt8($0 % 251) }
                 seen.keep(request.head, "\(body.count) \(isWhole)")
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
             let bytes = (0..<size).map { UInt8($0 % 251) }
             let client = FakeClient(

@@ -53,7 +53,7 @@ import Testing
     }
 
     /// Where only the end of the connection ends a stream, `[DONE]` or a reason to finish tells a whole one from a cut one.
-    /// A model that writes these words has not ended the stream (found by `make fuzz TARGET=engine-answer`).
+    /// A model that writes these words has not ended the stream (found by `make fuzz TARGET=engine-response`).
     @Test(arguments: [
         ("data: a\n\ndata: [DONE]\n\n", false), ("data: a\n\n", true), ("data: [DONE]", false),
         ("data: a\r\n\r\ndata: [DONE]\r\n\r\n", false), ("data: \"data: [DONE]\"\n\n", true),
@@ -181,7 +181,7 @@ import Testing
     ])
     func theContentTypeDecides(type: String, isStream: Bool) async throws {
         try await onThread {
-            let fixture = try PipelineFixture(engine: { try $0.answer(200, "data: [DONE]\n\n", type: type) })
+            let fixture = try PipelineFixture(engine: { try $0.respond(200, "data: [DONE]\n\n", type: type) })
             let response = fixture.complete()
             #expect((response.header("X-Accel-Buffering") != nil) == isStream)
             #expect((response.header("Content-Length") == nil) == isStream)
@@ -250,7 +250,7 @@ import Testing
             let type = isStream ? "text/event-stream" : "application/json"
             let fixture = try PipelineFixture(engine: { request in
                 let cookie = "Set-Cookie: a=" + String(repeating: "x", count: 1000)
-                try request.answer(
+                try request.respond(
                     200, isStream ? "data: [DONE]\n\n" : "{}", type: type,
                     headers: Array(repeating: cookie, count: size / (cookie.count + 2)))
             })

@@ -211,7 +211,7 @@ struct GPUSamplerTests {
         let fake = try FakeNvidiaSMI("trap '' TERM; echo $$ >$here/process; exec sleep 600")
         try await withSampler(of: fake) { sampler in
             await wait(for: sampler, timeout: .milliseconds(10))
-            #expect(reason(sampler) == "nvidia-smi has not answered yet")
+            #expect(reason(sampler) == "nvidia-smi has not responded yet")
             try await eventually("it has begun") { fake.process("process") != nil }
         }
         let process = try #require(fake.process("process"))

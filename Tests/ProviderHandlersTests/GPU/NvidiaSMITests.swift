@@ -176,11 +176,12 @@ struct NvidiaSMITests {
             await failure(fake.reader(configuration))
                 == .missing(program: fake.path, reason: "No such file or directory"))
         configuration.nvidiaSMI = ""
-        #expect(await failure(fake.reader(configuration)) == .missing(program: "", reason: "is no program name"))
+        #expect(
+            await failure(fake.reader(configuration)) == .missing(program: "", reason: "is not the name of a program"))
         configuration.nvidiaSMI = "nvidia-smi\0/x"
         #expect(
             await failure(fake.reader(configuration))
-                == .missing(program: "nvidia-smi\0/x", reason: "is no program name"))
+                == .missing(program: "nvidia-smi\0/x", reason: "is not the name of a program"))
         // A directory is no program.
         try FileManager.default.createDirectory(atPath: fake.path, withIntermediateDirectories: false)
         #expect(

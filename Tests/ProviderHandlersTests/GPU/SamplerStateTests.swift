@@ -26,7 +26,7 @@ struct SamplerStateTests {
         var state = state()
         state.begin(at: start)
         #expect(state.isFirst)
-        #expect(state.status(at: start) == .unknown(reason: "nvidia-smi has not answered yet", last: nil))
+        #expect(state.status(at: start) == .unknown(reason: "nvidia-smi has not responded yet", last: nil))
     }
 
     @Test("no nvidia-smi since the start is no GPU, however long ago it was looked for")

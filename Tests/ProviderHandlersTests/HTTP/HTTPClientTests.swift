@@ -16,7 +16,7 @@ import Testing
         try await onThread {
             let value = SharedValue<String?>(nil)
             let server = try ScriptedServer { request in
-                try request.answer(503, "", headers: value.value.map { ["retry-after: \($0)"] } ?? [])
+                try request.respond(503, "", headers: value.value.map { ["retry-after: \($0)"] } ?? [])
             }
             // All on one connection: nothing is left of the response before.
             let client = HTTPClient(proxied: false)
@@ -48,7 +48,7 @@ import Testing
 
     @Test func aResponseLargerThanItsLimitIsAnError() async throws {
         try await onThread {
-            let server = try ScriptedServer { try $0.answer(200, String(repeating: "x", count: 100)) }
+            let server = try ScriptedServer { try $0.respond(200, String(repeating: "x", count: 100)) }
             let client = HTTPClient(proxied: false)
             #expect(try fetch(server.url, maxBodyBytes: 100, by: client).body.count == 100)
             #expect(throws: HTTPError.tooLarge(limit: 99)) { try fetch(server.url, maxBodyBytes: 99, by: client) }

@@ -16,9 +16,9 @@ import Testing
         ],
         driverVersion: "550.1")
 
-    private static let models: ScriptedServer.Script = { try $0.answer(200, #"{"data":[{"id":"m","created":1}]}"#) }
+    private static let models: ScriptedServer.Script = { try $0.respond(200, #"{"data":[{"id":"m","created":1}]}"#) }
 
-    private func answer(
+    private func respond(
         _ status: GPUStatus, engine: @escaping ScriptedServer.Script = Self.models,
         configure: (inout Configuration) -> Void = { _ in }
     ) throws -> FakeClient.Response {
@@ -29,10 +29,10 @@ import Testing
     @Test(arguments: [(Configuration.BusyPolicy.any, 50, true), (.all, 5, false)])
     func severalGPUs(policy: Configuration.BusyPolicy, utilization: Int, isBusy: Bool) async throws {
         try await onThread {
-            let answer = try answer(.known(Self.sample), configure: { $0.gpu.busyPolicy = policy })
-            #expect(answer.status == 200)
+            let response = try respond(.known(Self.sample), configure: { $0.gpu.busyPolicy = policy })
+            #expect(response.status == 200)
             #expect(
-                answer.text == """
+                response.text == """
                     {"data":[{"created":1,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":null,\
                     "driver_version":"550.1","gpu_count":2,"gpus":[\
                     {"index":0,"memory_free":90,"memory_total":100,"memory_used":10,"mig_devices":[],"power":null,\
@@ -49,24 +49,24 @@ import Testing
 
     @Test func aMachineWithoutGPUIsWell() async throws {
         try await onThread {
-            let answer = try answer(.absent)
-            #expect(answer.status == 200)
-            #expect(answer.text.contains(#""gpu":null"#))
-            #expect(!answer.text.contains("errors"))
+            let response = try respond(.absent)
+            #expect(response.status == 200)
+            #expect(response.text.contains(#""gpu":null"#))
+            #expect(!response.text.contains("errors"))
         }
     }
 
     @Test func anUnknownStateIsReportedWithWhatIsKnown() async throws {
         try await onThread {
-            let known = try answer(.unknown(reason: "driver gone", last: Self.sample))
+            let known = try respond(.unknown(reason: "driver gone", last: Self.sample))
             #expect(known.status == 503)
             #expect(known.text.contains(#""errors":["gpu: driver gone"]"#))
             #expect(known.text.contains(#""is_busy":true"#))
             #expect(known.text.contains(#""product_name":"A""#))
-            let unknown = try answer(.unknown(reason: "driver gone", last: nil), engine: { try $0.answer(500, "") })
+            let unknown = try respond(.unknown(reason: "driver gone", last: nil), engine: { try $0.respond(500, "") })
             #expect(unknown.status == 503)
             #expect(unknown.text.contains(#""data":[],"errors":["engine: no list of models: http://127.0.0.1:"#))
-            #expect(unknown.text.contains(#"/api/tags answered 500","gpu: driver gone"]"#))
+            #expect(unknown.text.contains(#"/api/tags responded with 500","gpu: driver gone"]"#))
             #expect(unknown.text.contains(#""gpu":null"#))
         }
     }
@@ -76,9 +76,9 @@ import Testing
             let silent = GPUSample(gpus: [GPU(productName: "MIG")])
             let fixture = try PipelineFixture(gpu: .unreadable, status: .known(silent), engine: Self.models)
             try fixture.admission.withPlace { _ in
-                let answer = fixture.handle(.get("/health"))
-                #expect(answer.text.contains(#""is_busy":true"#))
-                #expect(answer.text.contains(#""utilization":null"#))
+                let response = fixture.handle(.get("/health"))
+                #expect(response.text.contains(#""is_busy":true"#))
+                #expect(response.text.contains(#""utilization":null"#))
             }
             let idle = try PipelineFixture(gpu: .unreadable, status: .known(silent), engine: Self.models)
             #expect(idle.handle(.get("/health")).text.contains(#""is_busy":false"#))
@@ -144,7 +144,7 @@ import Testing
             let slow = try PipelineFixture(engine: { try $0.connection.waitForHangUp() })
             let silent = slow.handle(.get("/health"))
             #expect(silent.status == 503)
-            #expect(silent.text.contains(#""errors":["engine: has not answered yet: no response from "#))
+            #expect(silent.text.contains(#""errors":["engine: has not responded yet: no response from "#))
             #expect(!silent.text.contains("is down"))
             let down = try PipelineFixture()
             down.engine.stop()
@@ -152,7 +152,7 @@ import Testing
             #expect(refused.status == 503)
             #expect(refused.text.contains(#""errors":["engine: cannot connect: "#))
             #expect(refused.text.contains("(\(down.engine.url) is down or cannot be reached)"))
-            #expect(!refused.text.contains("not answered"))
+            #expect(!refused.text.contains("not responded"))
         }
     }
 
@@ -164,13 +164,13 @@ import Testing
                 freshness: .zero,
                 engine: { request in
                     if isTaken.value { return try Self.models(request) }
-                    try request.answer(403, "")
+                    try request.respond(403, "")
                 })
             let words = "Ollama refuses the Host \(fixture.engine.url.dropFirst(7)); use localhost or an address"
             for _ in 0..<3 {
-                let answer = fixture.handle(.get("/health"))
-                #expect(answer.status == 503)
-                #expect(answer.text.contains(words))
+                let response = fixture.handle(.get("/health"))
+                #expect(response.status == 503)
+                #expect(response.text.contains(words))
             }
             #expect(fixture.log.count(containing: words) == 1)
             isTaken.value = true
@@ -183,10 +183,10 @@ import Testing
     @Test(arguments: ["", "https://a.trycloudflare.com"])
     func cloudflaresTunnel(url: String) async throws {
         try await onThread {
-            let answer = try answer(.absent, configure: { $0.cloudflare.url = url })
+            let response = try respond(.absent, configure: { $0.cloudflare.url = url })
             let key = url.isEmpty ? "" : #""cloudflare":{"url":"\#(url)"},"#
             #expect(
-                answer.text
+                response.text
                     == "{" + key
                     + #""data":[{"created":1,"id":"m","object":"model","owned_by":"library"}],"gpu":null,"#
                     + #""ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}"#)
@@ -200,18 +200,18 @@ import Testing
             let fixture = try PipelineFixture(engine: { request in
                 arrived.open()
                 try release.wait()
-                try request.answer(200, #"{"data":[]}"#)
+                try request.respond(200, #"{"data":[]}"#)
             })
             let group = DispatchGroup()
             let served = Counter()
             for _ in 0..<20 {
                 DispatchQueue.global().async(group: group) {
-                    let answer = fixture.handle(.get("/health"))
+                    let response = fixture.handle(.get("/health"))
                     // Four may wait for the one that collects; any more at that moment are told so.
-                    if answer.status == 200 {
+                    if response.status == 200 {
                         _ = served.next()
                     } else {
-                        #expect(answer.status == 503 && answer.text.contains("engine: has not answered yet"))
+                        #expect(response.status == 503 && response.text.contains("engine: has not responded yet"))
                     }
                 }
             }
@@ -232,17 +232,17 @@ import Testing
             let fixture = try PipelineFixture(
                 freshness: .zero, maxAge: maxAge,
                 engine: { request in
-                    if questions.next() == 0 { return try request.answer(200, #"{"data":[{"id":"m"}]}"#) }
+                    if questions.next() == 0 { return try request.respond(200, #"{"data":[{"id":"m"}]}"#) }
                     hanging.open()
                     try request.connection.waitForHangUp()
                 })
             #expect(fixture.handle(.get("/health")).status == 200)
             Thread.detachNewThread { fixture.handle(.get("/health")) }
             try hanging.wait()
-            let answer = fixture.handle(.get("/health"))
-            #expect(answer.status == status)
-            #expect(answer.text.contains(#""id":"m""#) == (status == 200))
-            #expect(answer.text.contains("errors") == (status == 503))
+            let response = fixture.handle(.get("/health"))
+            #expect(response.status == status)
+            #expect(response.text.contains(#""id":"m""#) == (status == 200))
+            #expect(response.text.contains("errors") == (status == 503))
         }
     }
 }

@@ -76,7 +76,7 @@ import Testing
     @Test(arguments: [
         ("nothing", #"has no tunnel "nothing" (ngrok.tunnel), only "webui", "ssh", "provider""#),
         ("Provider", #"has no tunnel "Provider" (ngrok.tunnel), only "webui", "ssh", "provider""#),
-        ("ssh", #"gives its tunnel "ssh" (ngrok.tunnel) no https URL"#),
+        ("ssh", #"has no https URL for its tunnel "ssh" (ngrok.tunnel)"#),
     ])
     func aNameThatLeadsNowhere(name: String, reason: String) throws {
         #expect(try choice(list(Self.several), name: name) == .none(reason))

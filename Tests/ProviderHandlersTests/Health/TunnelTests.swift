@@ -16,12 +16,12 @@ import Testing
         )
     }
 
-    /// An ngrok agent, or cloudflared, with one answer.
+    /// An ngrok agent, or cloudflared, with one response.
     private func agent(_ path: String, status: Int = 200, _ body: String) throws -> ScriptedServer {
         try ScriptedServer { request in
             #expect(request.target == path)
             #expect(request.head["Accept-Encoding"] == "identity")
-            try request.answer(status, body)
+            try request.respond(status, body)
         }
     }
 
@@ -54,8 +54,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (200, #"{"tunnels":[]}"#, " has no https tunnel"), (500, "", " answered 500"),
-        (200, "[]", " answered with something that is no list of tunnels"),
+        (200, #"{"tunnels":[]}"#, " has no https tunnel"), (500, "", " responded with 500"),
+        (200, "[]", " responded with something other than a list of tunnels"),
         (
             200, #"{"tunnels":[{"name":"a\u001b[31m","public_url":"tcp://x:1"}]}"#,
             " has no https tunnel, only \"a\u{FFFD}[31m\""
@@ -66,7 +66,7 @@ import Testing
             let agent = try agent("/api/tunnels", status: status, body)
             let (tunnel, log) = tunnel {
                 $0.ngrok.api = agent.url
-                // Of no account where the agent has answered.
+                // Of no account where the agent has responded.
                 $0.cloudflare.url = "https://other.example"
             }
             for _ in 0..<3 { #expect(tunnel.urls(within: .seconds(30)).ngrok == "") }
@@ -78,7 +78,7 @@ import Testing
     @Test func noAgentIsAWarningOnce() async throws {
         try await onThread {
             let body = SharedValue("")
-            let agent = try ScriptedServer { try $0.answer(200, body.value) }
+            let agent = try ScriptedServer { try $0.respond(200, body.value) }
             agent.stop()
             let (tunnel, log) = tunnel { $0.ngrok.api = agent.url }
             for _ in 0..<3 { #expect(tunnel.urls(within: .seconds(30)).ngrok == "") }
@@ -121,8 +121,8 @@ import Testing
 
     @Test(arguments: [
         (200, #"{"hostname":""}"#, " runs no quick tunnel: set cloudflare.url to the tunnel's URL"),
-        (404, "404 page not found", " answered 404"), (200, "OK", " answered with something that names no tunnel"),
-        (200, #"{"hostname":"a b"}"#, " gives a name that is no host name"),
+        (404, "404 page not found", " responded with 404"), (200, "OK", " responded without the name of a tunnel"),
+        (200, #"{"hostname":"a b"}"#, " responded with a tunnel name that is not a host name"),
     ])
     func noQuickTunnel(status: Int, body: String, cause: String) async throws {
         try await onThread {

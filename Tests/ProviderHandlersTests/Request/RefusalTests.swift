@@ -130,7 +130,7 @@ import Testing
             let seen = SeenRequest()
             let fixture = try PipelineFixture(engine: { request in
                 seen.keep(request.head, "\(try request.body.count())")
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
             func response(declaring length: Int) -> FakeClient.Response {
                 let request = Request(method: "POST", path: "/v1/completions", contentLength: length)

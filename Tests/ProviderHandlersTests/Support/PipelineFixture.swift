@@ -4,7 +4,8 @@ import TestSupport
 
 @testable import ProviderHandlers
 
-/// The whole pipeline between a fake client and a scripted engine and central, with no FastCGI and no worker.
+/// The whole pipeline between a fake client and a scripted engine and a scripted central system, with no FastCGI and no
+/// worker.
 final class PipelineFixture: Sendable {
     static let apiKey = "key-of-the-provider"
 
@@ -18,7 +19,8 @@ final class PipelineFixture: Sendable {
     private let current: SharedValue<GPUStatus>
     private let rule: Configuration.GPU
 
-    /// By default the GPU is what `status` makes of it, the engine responds with `{}` and central holds every HMAC valid.
+    /// By default the GPU is what `status` makes of it, the engine responds with `{}` and the central system holds every HMAC
+    /// valid.
     init(
         configure: (inout Configuration) -> Void = { _ in },
         gpu: BusyVerdict? = nil, sample: UInt64? = nil, status: GPUStatus = .absent,

@@ -2,8 +2,8 @@ import Glibc
 
 /// Reads the GPUs of the amdgpu driver from sysfs; no tool is needed.
 ///
-/// The files are those of the kernel's documentation, "GPU Driver Developer's Guide: amdgpu, Driver Misc" and "GPU
-/// Power/Thermal Controls and Monitoring". A file that a GPU does not have is a value that it does not tell.
+/// The kernel's documentation describes the files: "GPU Driver Developer's Guide: amdgpu, Driver Misc" and "GPU Power/Thermal
+/// Controls and Monitoring". A file that a GPU does not have is a value that it does not tell.
 struct AMDGPU: Sendable {
     private static let maxFileBytes = 4096
     private static let powerState = "/power/runtime_status"
@@ -14,7 +14,7 @@ struct AMDGPU: Sendable {
     /// Where the kernel lists the cards of all drivers.
     static let directory = "/sys/class/drm"
 
-    /// - Parameter root: where sysfs is; a test has one of its own.
+    /// - Parameter root: where sysfs is; tests have their own.
     init(root: String = "/sys") {
         self.root = root
     }
@@ -53,7 +53,7 @@ struct AMDGPU: Sendable {
         do throws(UnreadableFile) {
             return LoadReading(file: try BoundedFile(device + "/gpu_busy_percent", limit: Self.maxFileBytes).bytes)
         } catch {
-            // EPERM is also the answer for a GPU that has fallen asleep since its state was read.
+            // The kernel also returns EPERM for a GPU that has fallen asleep since its state was read.
             let isAsleep = error.code == EPERM && Self.asleep.contains(text(device + Self.powerState) ?? "")
             return isAsleep ? .percent(0) : LoadReading(error)
         }

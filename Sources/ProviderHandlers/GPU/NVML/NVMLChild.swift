@@ -1,4 +1,4 @@
-/// What one child of `NVMLFeed` has said so far; a value.
+/// The messages of a child of `NVMLFeed` so far; a value.
 ///
 /// Each function gives the message to pass on, nil for none. After a message that ends the child nothing is passed on.
 struct NVMLChild {

@@ -1,6 +1,6 @@
 import CNVML
 
-/// A GPU, or a MIG device of one, as NVML knows it: valid while the library stays initialized, which is for good.
+/// A GPU or MIG device as NVML knows it. Valid while the library is initialized; it is never shut down.
 ///
 /// The handle never leaves this type.
 @safe struct NVMLDevice {
@@ -48,8 +48,8 @@ import CNVML
         }
     }
 
-    /// The guide of driver 525 says that used includes what is reserved, real drivers have been seen to leave it out
-    /// (Cldfire/nvml-wrapper issue 57): what adds up to the total tells which it is.
+    /// According to the guide of driver 525, used includes reserved memory; real drivers leave it out (Cldfire/nvml-wrapper
+    /// issue 57). The sum that equals the total tells which.
     private static func memory(total: UInt64, reserved: UInt64, used: UInt64, free: UInt64) -> Memory {
         let isReservedIncluded = used >= reserved && used &+ free &+ reserved > total
         return (Int(total >> 20), Int((isReservedIncluded ? used - reserved : used) >> 20), Int(free >> 20))
@@ -67,7 +67,7 @@ import CNVML
 
     func maxMIGDevices() throws(NVMLFailure) -> Int { try number("nvmlDeviceGetMaxMigDeviceCount") }
 
-    /// - Throws: NOT_FOUND where there is none at that position.
+    /// - Throws: NOT_FOUND where the position is empty.
     func migDevice(_ index: Int) throws(NVMLFailure) -> NVMLDevice {
         let get = unsafe try library.function("nvmlDeviceGetMigDeviceHandleByIndex", NVMLMIGHandleByIndex.self)
         var found: NVMLHandle?

@@ -92,7 +92,7 @@ public final class NVMLFeed: Sendable {
                     if line.count <= Self.maxLineBytes {
                         return run.lastMessage + (run.hasSpoken ? timing.silenceLimit : timing.startLimit)
                     }
-                    run.fail("NVML's process wrote a line without end and was killed").map(report)
+                    run.fail("NVML's process wrote an endless line and was killed").map(report)
                 } else {
                     let limit = run.hasSpoken ? timing.silenceLimit : timing.startLimit
                     run.fail("NVML has been silent for \(limit.inSeconds) s").map(report)

@@ -1,7 +1,7 @@
 import CNVML
 import Glibc
 
-/// What NVML answers instead of a value.
+/// An error that NVML returns instead of a value.
 struct NVMLFailure: Error, Equatable {
     /// nvmlReturn_t, of which the values below are used.
     var code: CInt
@@ -20,8 +20,8 @@ struct NVMLMissing: Error {
 
 /// Owns the loaded library, for the life of the process.
 ///
-/// NVML is thread safe ("API Reference Guide", "What is NVML"), but is called from one thread here. Its calls may hang in
-/// the driver, where no signal ends them, and are known to crash on WSL 2: load it only in a process of its own.
+/// NVML is thread safe ("API Reference Guide", "What is NVML"), but is called from one thread here. Load it only in a
+/// separate process: its calls may hang in the driver, where no signal ends them, and they crash on some WSL 2 machines.
 @safe struct NVMLLibrary {
     /// NVIDIA's documented name; its directory is the dynamic linker's business, and WSL 2's is tried after that.
     static let name = "libnvidia-ml.so.1"
@@ -80,7 +80,7 @@ struct NVMLMissing: Error {
         throw NVMLFailure(code: code, words: words ?? "error \(code)")
     }
 
-    /// How many GPUs the driver knows, those in trouble included.
+    /// The number of GPUs that the driver knows, GPUs in trouble included.
     func count() throws(NVMLFailure) -> Int {
         let function = unsafe try function("nvmlDeviceGetCount_v2", NVMLCount.self)
         var count: CUnsignedInt = 0

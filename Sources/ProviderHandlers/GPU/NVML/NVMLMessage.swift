@@ -22,7 +22,7 @@ enum NVMLMessage: Equatable, Sendable {
     private static let loadText = Array("load".utf8)
 
     /// A line that cannot be read.
-    static let nonsense = NVMLMessage.failure("NVML's process wrote something else than it should")
+    static let nonsense = NVMLMessage.failure("NVML's process wrote an unknown message")
 
     /// The line, with its end.
     var line: [UInt8] {

@@ -5,8 +5,8 @@ import Glibc
 /// It writes one `NVMLMessage` a line to standard output, and ends when standard input does, which is when its parent has
 /// gone, however that ended.
 public enum NVMLProbe {
-    /// Samples in which a GPU is in trouble until the child ends, so that the next one initializes NVML anew: 2 s. A driver
-    /// that was reloaded shows so: handles of the one before never work again.
+    /// Samples in which a GPU is in trouble until the child ends, so that the next one initializes NVML anew: 2 s. This
+    /// detects a reloaded driver: handles of the previous driver never work again.
     private static let patience = 40
     /// Between two looks at what changes less often than the load.
     private static let detailInterval = Duration.seconds(1)
@@ -62,7 +62,7 @@ public enum NVMLProbe {
         return EX_OK
     }
 
-    /// The shortest word that tells a sample to a parent that knows the one before; nil when they are the same.
+    /// The shortest message that tells a sample to a parent that knows the previous sample; nil when both are the same.
     static func word(for sample: GPUSample, after told: GPUSample?) -> NVMLMessage? {
         guard sample != told else { return nil }
         let loads = sample.gpus.map(\.utilization)
@@ -89,7 +89,7 @@ public enum NVMLProbe {
         return true
     }
 
-    /// On a thread of its own, since NVML may hang. PR_SET_PDEATHSIG would not do: it counts the thread that started the
+    /// On a separate thread, because NVML may hang. PR_SET_PDEATHSIG would not do: it counts the thread that started the
     /// child as its parent, and that one may end at any time.
     private static func endWithStandardInput() -> Bool {
         var thread = pthread_t()

@@ -6,7 +6,7 @@ struct NVMLReader {
     private(set) var sample: GPUSample
     /// One for each GPU of the sample; nil for a GPU without a handle.
     private let devices: [NVMLDevice?]
-    /// The faults that a look at the details has shown, or that the handle has; they last until the next such look.
+    /// The faults of the handle and of the newest details; they last until the details are read again.
     private var faults: [String?]
 
     /// - Throws: when NVML cannot be initialized or does not tell how many GPUs there are.
@@ -60,7 +60,7 @@ struct NVMLReader {
         }
     }
 
-    /// - Throws: when the GPU is lost. What else NVML answers in place of a detail means that the detail is not known.
+    /// - Throws: when the GPU is lost. Any other error for a detail makes the detail unknown.
     private static func readDetails(of gpu: inout GPU, _ device: NVMLDevice) throws(NVMLFailure) {
         let memory = try detail(device.memory)
         (gpu.memoryTotal, gpu.memoryUsed, gpu.memoryFree) = (memory?.total, memory?.used, memory?.free)

@@ -19,7 +19,7 @@ struct NVMLState {
     /// What nvidia-smi told last, and when.
     typealias Details = (judged: GPUJudge.Judged, time: ContinuousClock.Instant)
 
-    /// A sample older than that is no longer the newest there is: as long as `NVMLFeed` waits for a silent child.
+    /// An older sample no longer counts as the newest: the time for which `NVMLFeed` waits for a silent child.
     static let freshness = Duration.seconds(2)
     /// The driver renews its counters that often (measured on an H100 and an H200: 198 to 202 ms).
     static let renewal = Duration.milliseconds(200)
@@ -76,8 +76,8 @@ struct NVMLState {
         }
     }
 
-    /// Takes over newer details of nvidia-smi's, and leaves out details that have become too old. A GPU
-    /// that nvidia-smi finds in trouble is in trouble as long as its details count.
+    /// Takes over newer details of nvidia-smi's, and leaves out details that have become too old. A GPU that nvidia-smi finds
+    /// in trouble stays in trouble while its details count.
     ///
     /// - Returns: whether the last sample has changed.
     @discardableResult

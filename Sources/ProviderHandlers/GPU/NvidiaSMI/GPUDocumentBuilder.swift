@@ -1,7 +1,7 @@
 /// Makes a sample of the elements of an nvidia-smi document, told one after the other.
 ///
-/// Elements are recognized by their whole path, because names repeat: MIG devices have an `fb_memory_usage` of their
-/// own ahead of the GPU's, `bar1_memory_usage` has the same children, accounted processes have a `gpu_util`.
+/// Elements are recognized by their whole path, because names repeat. MIG devices have an `fb_memory_usage` ahead of the
+/// GPU's, `bar1_memory_usage` has the same children, and accounted processes have a `gpu_util`.
 struct GPUDocumentBuilder {
     /// Real documents are 8 deep.
     private static let maxDepth = 64
@@ -22,7 +22,7 @@ struct GPUDocumentBuilder {
 
     /// - Returns: why the document is refused; nil to go on.
     mutating func start(_ name: String) -> String? {
-        if path.isEmpty && name != Self.root { return "is not nvidia-smi's: the root element is another" }
+        if path.isEmpty && name != Self.root { return "is not from nvidia-smi: its root element is unknown" }
         guard path.count < Self.maxDepth else { return "is nested too deeply" }
         path.append(name)
         text.removeAll(keepingCapacity: true)

@@ -1,4 +1,4 @@
-/// Reads the values nvidia-smi prints; what it cannot make sense of is nil.
+/// Reads the values that nvidia-smi prints; unreadable values become nil.
 enum GPUValue {
     /// 1 PiB: more than this is no memory size but an error.
     private static let maxMebibytes = 1 << 30

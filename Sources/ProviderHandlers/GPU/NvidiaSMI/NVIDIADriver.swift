@@ -10,7 +10,7 @@ final class NVIDIADriver: Sendable {
     private let root: String
     private let seen = Locked<String?>(nil)
 
-    /// - Parameter root: where the file system begins; a test has one of its own.
+    /// - Parameter root: where the file system begins; tests have their own.
     init(root: String = "") {
         self.root = root
     }
@@ -55,7 +55,7 @@ final class NVIDIADriver: Sendable {
 struct GPUSign: Sendable, Equatable, CustomStringConvertible {
     /// Completes "although …".
     var description: String
-    /// False for `gpu.devices`, which means AMD's cards on a machine that has those alone.
+    /// False for `gpu.devices`, which selects AMD's cards on a machine without NVIDIA cards.
     var isOfNVIDIA = true
 }
 

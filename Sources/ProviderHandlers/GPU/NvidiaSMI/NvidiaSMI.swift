@@ -14,7 +14,7 @@ public struct NvidiaSMI: Sendable {
     /// - Parameters:
     ///   - environment: what our own is; the program is looked up on its PATH.
     ///   - limits: shorter ones let a test be quick.
-    ///   - directory: where the program is looked for after PATH; a test has one of its own.
+    ///   - directory: where the program is looked for after PATH; tests have their own.
     init(
         _ configuration: Configuration.GPU, environment: [String: String], limits: LimitedProcess.Limits,
         directory: String = NVIDIADriver.wslDirectory
@@ -30,8 +30,8 @@ public struct NvidiaSMI: Sendable {
 
     /// Runs nvidia-smi once; never concurrently with itself.
     ///
-    /// A complete document counts whatever the exit status: nvidia-smi exits with 14 for a mere warning, and dies of a
-    /// segmentation fault after printing on some WSL 2 machines. Never returns when the child cannot be killed.
+    /// A complete document counts whatever the exit status. nvidia-smi exits with 14 for a mere warning, and crashes after
+    /// printing on some WSL 2 machines. Never returns when the child cannot be killed.
     func read() throws(NvidiaSMIError) -> GPUSample {
         let path: String
         switch ProgramLookup.find(program, path: environment["PATH"], else: directory) {
@@ -74,7 +74,7 @@ extension GPUDocumentError {
         }
     }
 
-    /// The same with other words when it has none: errors belong on standard output but are also seen on the other.
+    /// The same for an output without a document. Errors belong on standard output, but also occur on standard error.
     fileprivate func elseWords(_ other: String) -> Self {
         guard words.isEmpty else { return self }
         return switch self {
@@ -87,7 +87,7 @@ extension GPUDocumentError {
 
 /// Why a run of nvidia-smi gave no sample; its description is what the log and /health say.
 enum NvidiaSMIError: Error, Equatable, CustomStringConvertible {
-    /// There is no such program, or no card of the driver that is asked in its place.
+    /// The program does not exist, or the driver that replaces it has no card.
     ///
     /// `sign`: what speaks for a GPU all the same; nil on a machine without one.
     case missing(program: String, reason: String, sign: GPUSign? = nil)
@@ -97,9 +97,9 @@ enum NvidiaSMIError: Error, Equatable, CustomStringConvertible {
     case timedOut(limit: Duration, words: String)
     /// It took too long and survives SIGKILL, which a process does while it waits for a driver.
     case unkillable
-    /// It printed more than any real one.
+    /// It printed more than any real nvidia-smi.
     case tooMuchOutput(limit: Int)
-    /// It ended, but what it printed is no sample.
+    /// It ended, but printed no sample.
     case noSample(GPUDocumentError, ChildProcess.Ending)
 
     var description: String {

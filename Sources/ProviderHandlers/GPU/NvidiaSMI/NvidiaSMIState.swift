@@ -1,4 +1,4 @@
-/// What has come of the runs of nvidia-smi, or of the amdgpu driver in its place; a value.
+/// The outcome of the runs of nvidia-smi, or of the amdgpu driver; a value.
 struct NvidiaSMIState {
     private enum Outcome {
         case none
@@ -57,7 +57,7 @@ struct NvidiaSMIState {
         !isHanging && runStarted.map { now - $0 >= limit } ?? false
     }
 
-    /// How long until the next step at the latest; nil while a run hangs, which may be for good.
+    /// The longest time until the next step; nil while a run hangs, perhaps forever.
     func nextStep(hangLimit: Duration, maxPause: Duration) -> Duration? {
         if isHanging { return nil }
         return runStarted == nil ? maxPause : hangLimit
@@ -96,7 +96,7 @@ struct NvidiaSMIState {
         steps += 1
         asOf = now
         if isAMDAlone || hadAMD {
-            outcome = .failure("\(name) does not answer")
+            outcome = .failure("\(name) does not respond")
         } else {
             hasBeenThere = true
             outcome = .failure("\(NvidiaSMIError.unkillable)")
@@ -104,7 +104,7 @@ struct NvidiaSMIState {
         return true
     }
 
-    /// NVML has shown GPUs of NVIDIA's: those of AMD's no longer count.
+    /// NVML has shown NVIDIA GPUs: AMD GPUs no longer count.
     mutating func forgetAMD() {
         guard hadAMD else { return }
         hadAMD = false
@@ -112,15 +112,15 @@ struct NvidiaSMIState {
         outcome = .absent("nvidia-smi: not found", nil)
     }
 
-    /// Who is asked, as messages name it.
+    /// The source's name in messages.
     private var name: String { isAMDAlone || hadAMD ? "the amdgpu driver" : "nvidia-smi" }
 
     /// A sample grows old without anybody doing anything.
     ///
-    /// - Parameter library: why NVML's library cannot be had, for what is said of a GPU that nobody finds.
+    /// - Parameter library: why NVML's library cannot be loaded, for the message about a GPU that is not found.
     func status(at now: ContinuousClock.Instant, without library: String? = nil) -> GPUStatus {
         switch outcome {
-        case .none: return .unknown(reason: "\(name) has not answered yet", last: nil)
+        case .none: return .unknown(reason: "\(name) has not responded yet", last: nil)
         case .absent(_, nil): return .absent
         case .absent(let reason, let sign?):
             let places = [reason, library.map { "NVML: \($0)" }].compactMap(\.self).joined(separator: "; ")

@@ -24,8 +24,8 @@ struct NVMLFeedTests {
     @Test(
         "a crash is told, and the next child works",
         arguments: ["init crash", "gpu0.utilization crash", "gpu0.memory2 crash"])
-    func crash(_ answers: String) async throws {
-        let fake = try FakeNVML(answers)
+    func crash(_ responses: String) async throws {
+        let fake = try FakeNVML(responses)
         let feed = try FeedFixture(fake)
         let word = try await feed.word("a word")
         #expect(word == .failure("NVML's process was ended by signal 11"))
@@ -91,11 +91,11 @@ struct NVMLFeedTests {
     @Test(
         "stopping ends the child at once, also one that hangs",
         arguments: ["gpu0.utilization hang", "gpu0.mig stop", ""])
-    func stop(_ answers: String) async throws {
+    func stop(_ responses: String) async throws {
         let program = try FakeNvidiaSMI()
         try program.behave("echo $$ >$here/process; exec \(try BuiltProduct.path("provider-fcgi")) $@")
         try program.install()
-        let fake = try FakeNVML(answers)
+        let fake = try FakeNVML(responses)
         let feed = try FeedFixture(program: program.path, environment: fake.environment)
         try await eventually("it has begun") { fake.starts == 1 }
         let process = try #require(program.process("process"))
@@ -122,12 +122,12 @@ struct NVMLFeedTests {
     @Test(
         "a child that says something else",
         arguments: [
-            ("echo nonsense", "NVML's process wrote something else than it should"),
-            ("echo '{\"sample\":{\"_0\":{}}}'", "NVML's process wrote something else than it should"),
-            ("printf '\\377\\000\\n'", "NVML's process wrote something else than it should"),
-            ("yes '' | head -n 2", "NVML's process wrote something else than it should"),
-            ("echo alive", "NVML's process wrote something else than it should"),
-            ("exec cat /dev/zero", "NVML's process wrote a line without end and was killed"),
+            ("echo nonsense", "NVML's process wrote an unknown message"),
+            ("echo '{\"sample\":{\"_0\":{}}}'", "NVML's process wrote an unknown message"),
+            ("printf '\\377\\000\\n'", "NVML's process wrote an unknown message"),
+            ("yes '' | head -n 2", "NVML's process wrote an unknown message"),
+            ("echo alive", "NVML's process wrote an unknown message"),
+            ("exec cat /dev/zero", "NVML's process wrote an endless line and was killed"),
             ("exit 0", "NVML's process exited with 0"),
             ("printf half; exit 0", "NVML's process exited with 0"),
             ("kill -KILL $$", "NVML's process was ended by signal 9"),

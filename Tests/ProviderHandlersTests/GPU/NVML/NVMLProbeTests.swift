@@ -4,16 +4,16 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// What the child makes of the library's answers; the real child with a library of our own. One after the other: a
-/// process for each of some hundred answers at once would leave no descriptors for others.
+/// What the child makes of the library's responses; the real child with a library of our own. One after the other: a
+/// process for each of some hundred responses at once would leave no descriptors for others.
 @Suite("NVML's process", .serialized, .timeLimit(.patience))
 struct NVMLProbeTests {
-    private func firstWord(_ answers: String) async throws -> NVMLMessage {
-        try await FeedFixture(FakeNVML(answers)).word("a word")
+    private func firstWord(_ responses: String) async throws -> NVMLMessage {
+        try await FeedFixture(FakeNVML(responses)).word("a word")
     }
 
-    private func gpus(_ answers: String) async throws -> [GPU] {
-        guard case .sample(let sample) = try await firstWord(answers) else { return [] }
+    private func gpus(_ responses: String) async throws -> [GPU] {
+        guard case .sample(let sample) = try await firstWord(responses) else { return [] }
         return sample.gpus
     }
 
@@ -133,8 +133,8 @@ struct NVMLProbeTests {
             // Before 510.
             ("gpu0.memory2 !13\ngpu0.used1 828", 828),
         ])
-    func memory(_ answers: String, _ used: Int) async throws {
-        #expect(try await gpus(answers).map(\.memoryUsed) == [used])
+    func memory(_ responses: String, _ used: Int) async throws {
+        #expect(try await gpus(responses).map(\.memoryUsed) == [used])
     }
 
     @Test("MIG devices, with holes between them")
@@ -168,8 +168,8 @@ struct NVMLProbeTests {
 
     @Test("sixteen GPUs")
     func sixteen() async throws {
-        let answers = (0..<16).map { "gpu\($0).utilization \($0 * 5)" }.joined(separator: "\n")
-        let gpus = try await gpus("count 16\n" + answers)
+        let responses = (0..<16).map { "gpu\($0).utilization \($0 * 5)" }.joined(separator: "\n")
+        let gpus = try await gpus("count 16\n" + responses)
         #expect(gpus.map(\.utilization) == (0..<16).map { $0 * 5 })
         #expect(gpus.map(\.uuid) == (0..<16).map { "GPU-\($0)" })
     }
@@ -211,8 +211,8 @@ struct NVMLProbeTests {
     @Test(
         "it ends when its parent has gone, also while NVML hangs",
         arguments: ["", "init hang", "gpu0.utilization hang"])
-    func orphan(_ answers: String) async throws {
-        let fake = try FakeNVML(answers)
+    func orphan(_ responses: String) async throws {
+        let fake = try FakeNVML(responses)
         var pipe: [CInt] = [0, 0]
         let kind = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         #expect(socketpair(AF_UNIX, kind, 0, &pipe) == 0)
@@ -220,7 +220,7 @@ struct NVMLProbeTests {
             try BuiltProduct.path("provider-fcgi"), ["--nvml-probe", "5"], environment: fake.environment,
             standardInput: pipe[0])
         close(pipe[0])
-        try await eventually("it has begun") { fake.starts == 1 && (answers.hasPrefix("init") || fake.samples > 0) }
+        try await eventually("it has begun") { fake.starts == 1 && (responses.hasPrefix("init") || fake.samples > 0) }
         #expect(process.ended == nil)
         close(pipe[1])
         #expect(try await process.waitForExit() == .status(0))

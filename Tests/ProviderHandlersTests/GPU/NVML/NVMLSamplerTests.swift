@@ -35,7 +35,7 @@ struct NVMLSamplerTests {
     private static let document = Documents.document([Documents.gpu(uuid: "GPU-0", utilization: "1 %")])
 
     /// The library lets two more samples through and then no more: what has changed must be in them. Asked is what
-    /// `/busy` answers with.
+    /// `/busy` responds with.
     @Test("a change is in /busy within two samples")
     func freshness() async throws {
         let fake = try FakeNVML("gpu0.utilization 0\nallow 3")

@@ -65,12 +65,12 @@ struct SourceChoiceTests {
         if isNVMLFirst {
             _ = state.take(.missing("no library"), at: start)
             #expect(state.isFirst)
-            #expect(state.status(at: start) == .unknown(reason: "nvidia-smi has not answered yet", last: nil))
+            #expect(state.status(at: start) == .unknown(reason: "nvidia-smi has not responded yet", last: nil))
             run(&state, .failure(missing), at: start)
         } else {
             run(&state, .failure(missing), at: start)
             #expect(state.isFirst)
-            #expect(state.status(at: start) == .unknown(reason: "NVML has not answered yet", last: nil))
+            #expect(state.status(at: start) == .unknown(reason: "NVML has not responded yet", last: nil))
             _ = state.take(.missing("no library"), at: start)
         }
         #expect(!state.isFirst)
@@ -147,7 +147,7 @@ struct SourceChoiceTests {
         run(&state, .failure(unseen), at: start)
         if !isNVMLFirst {
             #expect(state.isFirst)
-            #expect(state.status(at: start) == .unknown(reason: "NVML has not answered yet", last: nil))
+            #expect(state.status(at: start) == .unknown(reason: "NVML has not responded yet", last: nil))
             _ = state.take(.missing("no library"), at: start)
         }
         #expect(!state.isFirst)
@@ -212,7 +212,7 @@ struct SourceChoiceTests {
         var state = state(.nvml)
         run(&state, .success(slow), at: start)
         #expect(state.isFirst)
-        #expect(state.status(at: start) == .unknown(reason: "NVML has not answered yet", last: nil))
+        #expect(state.status(at: start) == .unknown(reason: "NVML has not responded yet", last: nil))
         _ = state.take(.missing("no library"), at: start)
         #expect(!state.isFirst)
         #expect(state.status(at: start) == .unknown(reason: "NVML: no library", last: nil))

@@ -1,8 +1,8 @@
 import Foundation
 import TestSupport
 
-/// A whole answer, and whether it is one that its request may have.
-struct SoakAnswer {
+/// A whole response, and whether it is one that its request may have.
+struct SoakResponse {
     private let status: Int
     private let isStream: Bool
     private let text: String
@@ -41,12 +41,12 @@ struct SoakAnswer {
     private func isServed(_ request: SoakRequest) -> Bool {
         switch request.kind {
         case .short, .largeBody: status == 200 && isJSON(300, request)
-        case .largeAnswer: status == 200 && isJSON(10_000_000, request)
+        case .largeResponse: status == 200 && isJSON(10_000_000, request)
         case .stream: status == 200 && text == Self.stream(5)
         case .longStream: status == 200 && text == Self.stream(200)
         case .leavesLate, .leavesEarly: status == 200 && text == Self.stream(SoakRequest.endless)
         case .unknownModel: status == 404 && text.contains("model not found")
-        // Busy is an answer as well; 503 when engine or GPU have trouble, and it says so.
+        // Busy is a response as well; 503 when engine or GPU have trouble, and it says so.
         case .busy: status == 200 && text.hasPrefix(#"{"busy":"#)
         case .health: status == 200 || status == 503 && text.contains(#""errors":["#)
         // Never.
