@@ -16,7 +16,7 @@ func fuzzModels(_ bytes: [UInt8]) {
     }
 }
 
-/// Read as the ngrok agent's list, with each way to choose, and as cloudflared's response.
+/// Reads the input as the ngrok agent's list, with each way to choose, and as cloudflared's response.
 func fuzzTunnels(_ bytes: [UInt8]) {
     if let tunnels = NgrokTunnels(bytes) {
         for name in ["", "a"] {
@@ -49,7 +49,7 @@ func fuzzCentral(_ bytes: [UInt8]) {
     let body = Array(bytes.dropFirst())
     let said = (json(body) as? [String: Any])?["valid"] as? Bool
     switch HMACValidator.Verdict(HTTPResponse(head: HTTPResponseHead(status: status), body: body)) {
-    // The other reader refuses more: a string that is no UTF-8, though nobody asks for it.
+    // The other reader refuses more, such as unused strings that are not UTF-8.
     case .valid: precondition(status == 200 && said != false && String(decoding: body, as: UTF8.self).contains("true"))
     case .invalid: precondition(said != true)
     // Only a 401 that is no verdict is about the key.

@@ -74,7 +74,7 @@ private func relay(
         precondition(response.body.elementsEqual(body))
         if case .failed = ending { precondition(response.isBrokenOff) } else { precondition(!response.isBrokenOff) }
     } else {
-        // Held back: one that had come whole counts, however the transfer ended; of any other there is nothing.
+        // Buffered: a complete response counts, however the transfer ended; an incomplete response leaves nothing.
         let isWhole = head.headers.first("Content-Length") == String(body.count)
         if case .clientGone = ending { preconditionFailure("nobody is there") }
         if case .failed = ending { precondition(isWhole) }
@@ -114,7 +114,7 @@ private func check(_ head: HTTPResponseHead) {
 
 // MARK: - Streams
 
-/// A stream that was cut never looks whole, and one that was not is passed on as it is.
+/// A cut stream never looks complete; a complete stream passes unchanged.
 private func checkStream(_ response: [UInt8], of body: ArraySlice<UInt8>, isDelimited: Bool, _ ending: Ending) {
     precondition(response.starts(with: body), "the engine's own bytes")
     let added = response.dropFirst(body.count)
@@ -130,7 +130,7 @@ private func checkStream(_ response: [UInt8], of body: ArraySlice<UInt8>, isDeli
         if !isDelimited && !hasEnd && !says("finish_reason") && !says("error") { precondition(!added.isEmpty) }
     }
     guard !added.isEmpty else { return }
-    // Nothing but our event, which what was left of another has not swallowed.
+    // Only our event follows, and no cut event swallows it.
     let events = EventStream.events(in: response)
     precondition(events.count == EventStream.events(in: body + [0x0A, 0x0A]).count + 1, "not an event of its own")
     precondition(((json(events.last ?? []) as? [String: Any])?["error"] as? [String: Any])?["code"] is String)

@@ -29,7 +29,7 @@ final class KeyFileFuzzer: Sendable {
     private let configuration = MemoryFile()
     private let key = MemoryFile()
     private let environments: [[String: String]]
-    /// What is said of an empty file and of one without a key, wherever it is: nothing of what is in it.
+    /// Errors about a file without a key contain nothing of the file, wherever it is.
     private let problems: [(empty: String?, other: String?)]
 
     private init() {
@@ -88,7 +88,7 @@ func fuzzNginxUpstream(_ bytes: [UInt8]) {
     case .agrees:
         precondition(text.contains("upstream") && text.contains("provider_engine") && text.contains("server"))
         precondition(compare("# upstream provider_engine { server 192.0.2.1:9; }\n" + text) == .agrees)
-        // One more server that is not the engine, and the response is no.
+        // With another server that is not the engine, the check fails.
         let other = url == "http://192.0.2.1:9" ? "192.0.2.2:9" : "192.0.2.1:9"
         precondition(compare("upstream provider_engine { server \(other); }\n" + text) != .agrees)
     }

@@ -42,7 +42,7 @@ enum FuzzTarget: String, CaseIterable {
         }
     }
 
-    /// The one this process is for, named by `$FUZZ_TARGET`.
+    /// The target of this process, named by `$FUZZ_TARGET`.
     static let current: FuzzTarget = {
         let name = ProcessInfo.processInfo.environment["FUZZ_TARGET"] ?? ""
         guard let target = FuzzTarget(rawValue: name) else {

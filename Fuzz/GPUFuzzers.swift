@@ -3,7 +3,7 @@ import Logging
 
 @testable import ProviderHandlers
 
-/// What tells of GPUs: what is taken for a sample has to be one that log, rule and report can bear.
+/// Readers of GPUs: each accepted sample has to suit log, rule and report.
 
 func fuzzNvidiaSMI(_ bytes: [UInt8]) {
     do throws(GPUDocumentError) {
@@ -35,7 +35,7 @@ func fuzzNVML(_ bytes: [UInt8]) {
     }
 }
 
-/// A sysfs with one GPU, whose files hold what the input says.
+/// A sysfs with one GPU and the input's files.
 ///
 /// Input: the files' contents in the order below, with a byte 0xFF between them.
 final class AMDGPUFuzzer: Sendable {
@@ -85,7 +85,7 @@ private func check(_ sample: GPUSample) {
     }
 }
 
-/// Lets the sampler's state take it up, and looks at what rule and report make of that.
+/// Adds the sample to the sampler's state, and checks rule and report.
 private func check(in source: Configuration.GPUSource, _ take: (inout SamplerState) -> Void) {
     var configuration = Configuration.GPU()
     configuration.source = source

@@ -6,8 +6,8 @@ import Synchronization
 
 /// Sends requests of any shape through the pipeline to an engine and a central system that look at what reaches them.
 ///
-/// Input: three bytes that choose method, path and circumstances; lines for method, path, query, length, content type,
-/// accept, user agent and HMAC; the rest is the body.
+/// Input: three bytes choose method, path and circumstances. Lines give method, path, query, length, content type, accept,
+/// user agent and HMAC; the rest is the body.
 final class RequestFuzzer: Sendable {
     static let shared = RequestFuzzer()
 

@@ -1,6 +1,6 @@
 @testable import ProviderHandlers
 
-/// An input as a request, and what has to hold for what the engine sees of it.
+/// An input as a request, and the checks of the engine's view of it.
 struct RequestInput {
     var request: Request
     var body: [UInt8]
@@ -28,7 +28,7 @@ struct RequestInput {
         isHMACRequired = bytes[2] & 1 == 1
         verdict = Int(bytes[2] >> 1 & 0b11)
         if bytes[2] >> 3 & 0b111 == 0b111 { body += Self.padding }
-        // One that is right, whatever the body.
+        // The right length, whatever the body.
         request.setContentLength(text(3) == "=" ? "\(body.count)" : text(3))
     }
 
@@ -42,8 +42,8 @@ struct RequestInput {
         if request.query.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x23 }) {
             precondition(target.dropFirst().first ?? "" == request.query, "another query")
         }
-        // The body is whole, and as long as it was said to be. What follows a large one is not always looked at: it stays
-        // with the connection, which is closed.
+        // The body is complete and has the declared length. What follows a large one is not always looked at: it stays with
+        // the connection, which is closed.
         let isSame = seen.body == body && request.contentLength ?? body.count == body.count
         let isBeginning = seen.body.count == request.contentLength && body.starts(with: seen.body)
         precondition((isSame || isBeginning && seen.body.count > RequestBody.smallLimit) && !request.isMalformed)

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 
-/// A file in memory that nobody else sees, read by its path.
+/// A private file in memory, read by its path.
 final class MemoryFile: Sendable {
     let path: String
     private let descriptor: CInt
@@ -49,5 +49,5 @@ final class ScratchDirectory: Sendable {
     }
 }
 
-/// `nonisolated(unsafe)`: written while the one target is set up, on the thread that runs it, and read at its end.
+/// `nonisolated(unsafe)`: written while the target is set up, on the thread that runs it, and read at its end.
 nonisolated(unsafe) private var scratch: [String] = []

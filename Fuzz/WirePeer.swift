@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A server on a port of its own that keeps what it was sent, to the byte.
+/// A server that keeps every byte that it is sent.
 ///
 /// It reads HTTP by the letter: what is ambiguous, or more than one request, is a failure here and not something to mend.
 final class WirePeer: Sendable {

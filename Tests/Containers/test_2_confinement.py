@@ -1,4 +1,4 @@
-"""What each container may do, and what it sees of the others."""
+"""The permissions of each container, and its view of the others."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_a_container_does_not_see_what_is_not_its_own(containers, service, path)
 
 
 def test_only_nginx_can_connect_to_the_worker(containers):
-    """Anyone who can connect controls the worker: nginx's group and nobody else."""
+    """Anyone who can connect controls the worker: nginx's group only."""
     assert containers.execute("worker", "stat", "--format", "%a %u %g", SOCKET).stdout.strip() == "660 10001 33"
 
 

@@ -8,7 +8,7 @@ import Testing
     private static let words =
         "no API key is set: write it into \(file) with `install -D -m 600 /dev/stdin \(file)` (type the key, Enter, Ctrl-D)"
 
-    @Test func theWorkerSaysThatThereIsNone() async throws {
+    @Test func theWorkerWarnsOfAMissingKey() async throws {
         try #require(!FileManager.default.fileExists(atPath: Self.file), "this machine has a key of its own")
         let deployment = try await Deployment(
             settings: ["PROVIDER_API_KEY": nil], central: { try $0.respond(401, "") })
@@ -53,7 +53,7 @@ import Testing
         #expect(!reporter.standardError.contains("key-of-the-file"))
     }
 
-    /// What root may do in a namespace of its own, an ordinary user of the machine may not.
+    /// An ordinary user of the machine may not do what root may do in a namespace.
     @Test(
         .enabled(if: geteuid() == 0 && MountNamespace.isPossible, "needs root, to be somebody else"),
         arguments: [("600", "cannot be read: Permission denied"), ("644", "")])

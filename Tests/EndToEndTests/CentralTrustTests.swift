@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Whom the API key goes to, and whose word counts for the central system's.
+/// The API key goes to the central system only, and only its verdicts count.
 @Suite struct CentralTrustTests {
     private static let hmac = ["X-Inferoute-HMAC: abc"]
 
@@ -38,7 +38,7 @@ import Testing
         #expect(other.requests.isEmpty)
     }
 
-    /// Said on each of the engine's responses, and each of the central system's, it changes nothing for the next request.
+    /// In each response of the engine and of the central system, it changes nothing for the next request.
     @Test func theEngineIsNeverGivenTheKey() async throws {
         let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    /// What a proxy says to CONNECT is not the central system's word, and it sees no key.
+    /// A proxy's response to CONNECT is not the central system's verdict, and the proxy sees no key.
     @Test(arguments: [(200, ""), (401, #"{"valid":false}"#), (403, "{}"), (407, ""), (200, #"{"valid":true}"#)])
     func aProxyIsNotCentral(status: Int, body: String) async throws {
         let seen = SharedValue("")
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    /// Nor is what it says to CONNECT when that succeeds: the central system's own status comes after it.
+    /// Nor is a successful response to CONNECT: the central system's own status follows it.
     @Test(
         .enabled(if: Tool.isExpected("openssl"), "openssl is missing"),
         .enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
@@ -168,7 +168,7 @@ import Testing
 
     /// A look-up that never ends holds neither the request nor, later, the worker's end.
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
-    func aResolverThatHangs() async throws {
+    func aHangingResolver() async throws {
         let directory = try TemporaryDirectory()
         // A program that opens it to read waits for a writer, and no writer comes.
         let hosts = directory.path + "/hosts"

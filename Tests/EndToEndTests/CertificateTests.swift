@@ -12,7 +12,7 @@ struct CertificateTests {
         (.selfSigned, "self-signed certificate"),
     ]
 
-    /// The key and the report go to nobody else.
+    /// The key and the report go to the central system only.
     @Test(arguments: certificates)
     func theReportersCentral(certificate: TLSServer.Certificate, cause: String) async throws {
         let central = try await TLSServer(certificate)
@@ -32,7 +32,7 @@ struct CertificateTests {
         }
     }
 
-    /// Prompts go to nobody else, and nobody else's responses are an engine's.
+    /// Prompts go to the engine only, and only its responses count.
     @Test(arguments: certificates)
     func theEngine(certificate: TLSServer.Certificate, cause: String) async throws {
         let engine = try await TLSServer(certificate, response: (200, #"{"data":[{"id":"m"}]}"#))
@@ -58,7 +58,7 @@ struct CertificateTests {
         }
     }
 
-    /// The reporter lists the models of nobody else either.
+    /// The reporter lists only the engine's models.
     @Test(arguments: certificates)
     func theReportersEngine(certificate: TLSServer.Certificate, cause: String) async throws {
         let engine = try await TLSServer(certificate, response: (200, #"{"data":[{"id":"m"}]}"#))

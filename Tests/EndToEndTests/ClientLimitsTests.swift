@@ -31,10 +31,10 @@ import Testing
             #expect(completion.head["X-Request-Id"]?.count == 32)
             #expect(completion.body.contains(#""type":"rate_limit_error","param":null,"code":"rate_limited""#))
             #expect(!deployment.engine.requests.contains { $0.hasPrefix("POST") })
-            // What costs nginx no more than a refusal is answered as ever.
+            // Requests that cost nginx no more than a refusal are served as before.
             #expect(try deployment.fetch("GET", "/nothing").body.contains(#""code":"not_found""#))
             #expect(try deployment.exchange("garbage\r\n\r\n").contains(#""code":"bad_request""#))
-            // A flood does not fill the error log, which quotes request lines; the access log has it.
+            // A flood does not fill the error log, which quotes request lines; the access log shows the flood.
             #expect(!deployment.nginx.errorLog.contains("limiting"))
             try deployment.waitUntil("it is logged") { deployment.nginx.accessLog.contains(#""status":"429""#) }
         }
@@ -51,7 +51,7 @@ import Testing
             #expect(statuses.last == 429)
             #expect(try status("198.51.100.2") == 200)
             #expect(try status("2001:db8::1") == 200)
-            // What the client itself puts there makes nobody else of it.
+            // A header of the client's does not change its identity.
             #expect(try status("203.0.113.9, 198.51.100.1") == 429)
             #expect(try status("127.0.0.1, ::1, 198.51.100.1") == 429)
             // Nor of somebody else: this one is not who it says first.
@@ -63,7 +63,7 @@ import Testing
     }
 
     /// A peer that is not the tunnel's agent is who it is.
-    @Test func nobodyElseIsBelieved() async throws {
+    @Test func onlyTheTunnelIsBelieved() async throws {
         let deployment = try await Self.deployment(Self.slowly + [("set_real_ip_from 127.0.0.1;", "")])
         try await onThread {
             #expect(try Self.exhaust(deployment).last == 429)
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    /// nginx knows whose a connection is once it has read a head: those without one end by their time alone.
+    /// nginx knows the client of a connection once it has read a head; connections without a head end by their time limit.
     @Test func aConnectionWithoutAHeadIsNotCounted() async throws {
         let finish = Gate()
         let deployment = try await Deployment(
@@ -110,7 +110,7 @@ import Testing
             }
             let streams = try (0..<2).map { _ in try deployment.startCompletion().response() }
             #expect(streams.allSatisfy { $0.status == 200 })
-            // The limit is there: one whose head is complete is beyond it.
+            // The limit works: a connection with a complete head exceeds it.
             try begun[0].send("\r\n")
             #expect(try begun[0].readLine()?.hasPrefix("HTTP/1.1 429 ") == true)
             for _ in streams { finish.open() }

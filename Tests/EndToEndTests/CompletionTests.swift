@@ -5,7 +5,7 @@ import Testing
 @Suite struct CompletionTests {
     private static let tokens = (0..<20).map { "token \($0)" }
 
-    /// The engine sends a token only once the client has seen the one before.
+    /// The engine sends a token only once the client has seen the previous token.
     @Test func tokensArriveOneByOne() async throws {
         let seen = Gate()
         let deployment = try await Deployment(engine: { request in
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test func aResponseThatIsNoStream() async throws {
+    @Test func aResponseThatIsNotStreamed() async throws {
         let seen = SharedValue("")
         let deployment = try await Deployment(engine: { request in
             seen.value = request.target
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func anEngineThatDiesMidStreamIsSeenByTheClient() async throws {
+    @Test func theClientSeesAnEngineDieMidStream() async throws {
         let deployment = try await Deployment(engine: { request in
             try request.startStream()
             try request.event("a")
@@ -114,7 +114,7 @@ import Testing
 
     /// Too large to hold back, it has begun when the engine dies; the client must not take it for whole.
     @Test(arguments: [true, false])
-    func aLargeResponseThatIsCutIsSeenByTheClient(hasLength: Bool) async throws {
+    func theClientSeesACutInALargeResponse(hasLength: Bool) async throws {
         let deployment = try await Deployment(engine: { request in
             _ = try request.bodyText()
             let framing = hasLength ? "Content-Length: 20000000" : "Transfer-Encoding: chunked"

@@ -2,10 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What is in memory, prompts and the key, gets out by no crash: in no core file, whatever the machine's settings, and in no
-/// report of a crash, which Swift's runtime makes where a toolchain is installed, as it is where tests are built.
+/// Prompts and the key do not leave memory by a crash: no core file, whatever the machine's settings, and no crash report of
+/// Swift's runtime.
 @Suite struct CoreFileTests {
-    /// Runs a program where cores are wanted, has it end by SIGABRT, and tells whether the kernel says it left one.
+    /// Runs a program with core files enabled, ends it by SIGABRT, and tells whether the kernel wrote a core file.
     private static func leavesACore(
         _ program: [String], environment: [String: String], when isReady: (ChildProcess) -> Bool
     ) async throws -> Bool {
@@ -35,7 +35,7 @@ import Testing
         if !isLeft { try Test.cancel("no program leaves a core file on this machine") }
     }
 
-    @Test func theWorkerLeavesNone() async throws {
+    @Test func theWorkerLeavesNoCoreFile() async throws {
         try await Self.requireCores()
         let directory = try TemporaryDirectory()
         let isLeft = try await Self.leavesACore(
@@ -45,7 +45,7 @@ import Testing
         #expect(!isLeft)
     }
 
-    @Test func theReporterLeavesNone() async throws {
+    @Test func theReporterLeavesNoCoreFile() async throws {
         try await Self.requireCores()
         let central = try ScriptedServer { try $0.connection.waitForHangUp() }
         let engine = try ScriptedServer(FakeEngine.oneModel)

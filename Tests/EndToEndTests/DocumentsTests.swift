@@ -13,7 +13,7 @@ struct DocumentsTests {
         return body.map { $0.dropFirst(4) }.joined(separator: "\n") + "\n"
     }
 
-    /// Runs the commands that copy units and nginx's include, with a directory in the place of the machine's.
+    /// Runs the commands that copy units and nginx's include, with another directory as the machine's root.
     private static func copiesForASecondEngine() async throws -> TemporaryDirectory {
         let directory = try TemporaryDirectory()
         var script = try block(after: "gets copies of the units. As root:", in: "docs/OPERATIONS.md")

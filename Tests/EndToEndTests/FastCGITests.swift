@@ -9,7 +9,7 @@ import Testing
     }
 
     @Test(arguments: ["-5", "-1", "+2", "2 ", "0x2", "18446744073709551617"])
-    func aLengthThatIsNoneIsRefused(length: String) async throws {
+    func anInvalidLengthIsRefused(length: String) async throws {
         let deployment = try await Deployment()
         try await onThread {
             let peer = try FastCGIPeer(
@@ -22,8 +22,8 @@ import Testing
         }
     }
 
-    /// A connection is for one request: nobody would ever read the second.
-    @Test func aConnectionThatIsToBeKeptIsClosed() async throws {
+    /// A connection is for one request: the worker would never read a second.
+    @Test func aKeptConnectionIsClosed() async throws {
         let deployment = try await Deployment()
         try await onThread {
             for _ in 0..<50 {
@@ -39,7 +39,7 @@ import Testing
     }
 
     /// More unfinished bodies than there are threads; what they hold, they hold for a moment only.
-    @Test func bodiesThatNeverEndHoldNobodyForLong() async throws {
+    @Test func endlessBodiesBlockNoOtherRequest() async throws {
         let deployment = try await Deployment(settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "1"])
         try await onThread {
             let stuck = try (0..<20).map { _ in
@@ -48,7 +48,7 @@ import Testing
                 try peer.send(body: "beginning")
                 return peer
             }
-            // Waits for no time, but would never be answered if one of them were waited for without end.
+            // Waits for no time limit, but would hang if the worker waited for one of them without end.
             let busy = try deployment.fetch("GET", "/busy")
             #expect(busy.status == 200)
             for peer in stuck { #expect(try peer.output().hasPrefix("Status: 404")) }

@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test func aLimitThatSamplesCannotKeepUpWith() async throws {
+    @Test func aLimitBelowThePaceOfSamples() async throws {
         let check = try run("provider-fcgi", ["--check-config"], ["PROVIDER_GPU_NVIDIA_SMI_TIMEOUT": "7"])
         #expect(try await check.waitForExit() == .status(78))
         #expect(check.standardError.contains("gpu.max_sample_age to be at least 19.0 s"))

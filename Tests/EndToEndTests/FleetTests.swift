@@ -9,7 +9,7 @@ import Testing
         try await fleet(onPorts: machines.map(\.port), replacing: replacements)
     }
 
-    /// The public machine, whose three addresses lead to those behind it.
+    /// The public machine, with three addresses that lead to the machines behind it.
     static func fleet(
         onPorts machines: [Int], replacing replacements: [(String, String)] = []
     ) async throws -> NginxServer {

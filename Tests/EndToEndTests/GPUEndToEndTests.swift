@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    @Test func aDriverThatFailsAndComesBack() async throws {
+    @Test func aDriverFailsAndRecovers() async throws {
         let deployment = try await Deployment(gpu: .utilization("0 %"))
         try await onThread {
             let unknown = #"{"busy":true,"reason":"gpu_unknown"}"#
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test func aHangingNvidiaSMIHoldsNobody() async throws {
+    @Test func aHangingNvidiaSMIBlocksNoRequest() async throws {
         let deployment = try await Deployment(
             settings: ["PROVIDER_GPU_MAX_SAMPLE_AGE": "0.2"], gpu: .utilization("0 %"))
         try await onThread {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// No nvidia-smi is found: a CPU machine, or one whose GPU nobody sees.
+/// No nvidia-smi is found: a CPU machine, or a machine with a hidden GPU.
 @Suite struct GPUNotFoundTests {
     private static let unknown = #"{"busy":true,"reason":"gpu_unknown"}"#
 
@@ -57,7 +57,7 @@ import Testing
             reporter.standardOutput.contains("gpu: no GPU is found although gpu.source is nvidia-smi: nvidia-smi: "))
     }
 
-    /// Case 11 of the field: a busy GPU whose nvidia-smi lies in WSL 2's directory alone.
+    /// Case 11 of the field: a busy GPU with nvidia-smi in WSL 2's directory only.
     @Test(
         .enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"), arguments: [true, false])
     func nvidiaSMIOfWSL(isBusy: Bool) async throws {

@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Validation by the central system, and what must never be seen of it.
+/// Validation by the central system, and its secrets.
 @Suite struct HMACEndToEndTests {
     /// The default is no protection on a public port.
     @Test(arguments: ["optional", "required"])
-    func theLogSaysWhoIsLetIn(policy: String) async throws {
+    func theLogShowsTheHMACPolicy(policy: String) async throws {
         let deployment = try await Deployment(settings: ["PROVIDER_HMAC": policy])
         let words = "<5>provider.hmac is optional: anyone who can reach nginx can use the GPU without an HMAC"
         #expect(deployment.worker.standardError.contains(words) == (policy == "optional"))
@@ -53,9 +53,9 @@ import Testing
         }
     }
 
-    /// Which of two counts is nobody's to guess: none of them does. nginx before 1.23 passes both on, later ones join them.
+    /// Neither of two HMACs counts. nginx before 1.23 passes both on; later versions join them.
     @Test(arguments: ["optional", "required"], ["worker", "nginx"])
-    func moreThanOne(policy: String, forward: String) async throws {
+    func twoHMACsAreRefused(policy: String, forward: String) async throws {
         let deployment = try await Deployment(forward: forward, settings: ["PROVIDER_HMAC": policy])
         try await onThread {
             for hmacs in [
@@ -65,7 +65,7 @@ import Testing
                 #expect(response.status == 400)
                 #expect(
                     response.body.contains(
-                        #""code":"bad_request","message":"The header X-Inferoute-HMAC is there more"#))
+                        #""code":"bad_request","message":"The header X-Inferoute-HMAC occurs more"#))
             }
             #expect(deployment.central.requests.isEmpty)
             #expect(deployment.engine.requests.isEmpty)
@@ -74,7 +74,7 @@ import Testing
 
     /// The central system hears of each use and decides; what it said before counts for nothing.
     @Test(arguments: ["worker", "nginx"])
-    func aReplayIsCentralsToDecide(forward: String) async throws {
+    func theCentralSystemDecidesOnAReplay(forward: String) async throws {
         let asked = SharedValue("")
         let deployment = try await Deployment(
             forward: forward,
@@ -102,7 +102,7 @@ import Testing
 
     /// No request waits for the verdict on another one and takes it for its own.
     @Test(arguments: ["worker", "nginx"])
-    func replaysAtOnceAreCentralsToDecide(forward: String) async throws {
+    func theCentralSystemDecidesOnSimultaneousReplays(forward: String) async throws {
         let count = 8
         let turn = Counter()
         let all = Gate()
@@ -110,7 +110,7 @@ import Testing
             forward: forward,
             central: { request in
                 let place = turn.next()
-                // None is answered before all have been asked about.
+                // The central system responds only once all have been asked about.
                 if place == count - 1 { for _ in 0..<count { all.open() } }
                 try all.wait()
                 try Self.respond(request, isFirst: place == 0)
@@ -125,9 +125,9 @@ import Testing
         }
     }
 
-    /// A place is taken before the central system is asked, so that those who wait for it are bounded as well.
+    /// A request takes its place before the central system is asked, so waiting requests are bounded as well.
     @Test(arguments: ["worker", "nginx"])
-    func whoIsAskedAboutHoldsAPlace(forward: String) async throws {
+    func aRequestInValidationHoldsAPlace(forward: String) async throws {
         let response = Gate()
         let deployment = try await Deployment(
             forward: forward, settings: ["PROVIDER_SERVER_MAX_IN_FLIGHT": "2", "PROVIDER_HMAC": "required"],

@@ -5,7 +5,7 @@ import Testing
 @Suite struct HandoffTests {
     private static let tokens = (0..<20).map { "token \($0)" }
 
-    /// The engine sends a token only once the client has seen the one before.
+    /// The engine sends a token only once the client has seen the previous token.
     @Test func tokensArriveOneByOne() async throws {
         let seen = Gate()
         let deployment = try await Deployment(
@@ -93,7 +93,7 @@ import Testing
     }
 
     /// Nor does what is judged before it.
-    @Test func aBodyThatIsRefusedNeverReachesTheEngine() async throws {
+    @Test func aRefusedBodyNeverReachesTheEngine() async throws {
         let deployment = try await Deployment(
             forward: "nginx", settings: ["PROVIDER_SERVER_MAX_BODY_BYTES": "10"])
         try await onThread {
@@ -132,7 +132,7 @@ import Testing
         }
     }
 
-    @Test func anEngineThatIsDownHasTheWorkersCode() async throws {
+    @Test func aDownEngineHasTheWorkersCode() async throws {
         let deployment = try await Deployment(forward: "nginx")
         deployment.engine.stop()
         try await onThread {
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func aResponseThatBreaksOffIsSeenByTheClient() async throws {
+    @Test func theClientSeesAResponseBreakOff() async throws {
         let deployment = try await Deployment(
             forward: "nginx",
             engine: { request in

@@ -53,10 +53,10 @@ import Testing
         }
     }
 
-    /// What cannot be sent on is left out, and nothing is said in its place. nginx, where it forwards by itself, sends it on:
-    /// a control character, but no line end.
+    /// Values that cannot be sent on are dropped without a replacement. With handoff nginx sends them on: a control
+    /// character, but no line end.
     @Test(arguments: ["worker", "nginx"])
-    func aContentTypeThatIsNone(forward: String) async throws {
+    func anInvalidContentType(forward: String) async throws {
         let seen = SharedValue("")
         let deployment = try await Deployment(
             forward: forward,
@@ -87,7 +87,7 @@ import Testing
     @Test(arguments: ["/api/models", "/v1/models", "/api/tags"])
     func towardsTheReport(list: String) async throws {
         let seen = SharedValue("")
-        // One that is no URL is passed over.
+        // A value that is not a URL is ignored.
         let hostile = "https://a\r\nX-Injected: 1\"}"
         let url = "https://a.example"
         let responses = [
@@ -178,7 +178,7 @@ import Testing
             forward: forward,
             engine: { request in
                 _ = try request.bodyText()
-                // Said, so that nobody sends the next request into a connection that is being closed.
+                // Announced, so that no request goes into a closing connection.
                 let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\(heads[turn.next() % heads.count])\r\n"
                 try request.connection.send(head + "Content-Length: 2\r\n\r\n{}")
                 request.closeAfterwards()

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `<priority>` before a log line is for journald: nobody else reads it.
+/// `<priority>` before a log line is for journald only.
 @Suite struct LogPriorityTests {
     private static func dryRun(_ environment: [String: String], logsToJournal: Bool = false) throws -> ChildProcess {
         let engine = try ScriptedServer(FakeEngine.oneModel)
@@ -15,7 +15,7 @@ import Testing
 
     private static let line = "provider.url: the API key goes over the network unencrypted"
 
-    /// A file, as of a shell's redirection; the variable may be that of a terminal which systemd has started.
+    /// A file, as of a shell's redirection; the variable may come from a terminal that systemd has started.
     @Test(arguments: [[:], ["JOURNAL_STREAM": "9:12345"], ["JOURNAL_STREAM": ""]])
     func aStreamOfSomebodyElse(environment: [String: String]) async throws {
         let reporter = try Self.dryRun(environment)
@@ -30,7 +30,7 @@ import Testing
         #expect(reporter.standardError.hasPrefix("<4>" + Self.line), "\(reporter.standardError)")
     }
 
-    /// As `provider-reporter --dry-run 2>&1 | less` has it.
+    /// As in `provider-reporter --dry-run 2>&1 | less`.
     @Test func aPipe() async throws {
         let engine = try ScriptedServer(FakeEngine.oneModel)
         let shell = try ChildProcess(

@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    /// The library gives out no further sample: what gets in gets in by the ones there are.
+    /// The library gives no further sample: completions get in by the existing samples.
     @Test func aBurstBetweenTwoSamples() async throws {
         let fake = try FakeNVML("gpu0.utilization 0\nallow 2")
         let deployment = try await Deployment(
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func aHangingNVMLHoldsNobody() async throws {
+    @Test func aHangingNVMLBlocksNoRequest() async throws {
         let fake = try FakeNVML("gpu0.utilization hang")
         let deployment = try await Deployment(gpu: .utilization("0 %"), nvml: fake)
         try await eventually("it hangs") { fake.samples >= 1 }

@@ -103,7 +103,7 @@ struct NginxConfigurationTests {
         #expect(other.errorCode == "not_found")
     }
 
-    /// One that does not say beforehand how long it is; nginx counts, and the worker is never asked.
+    /// A body without a declared length; nginx counts, and the worker is never asked.
     @Test func aChunkedBodyOverTheLimitIsRefused() async throws {
         let deployment = try await Deployment()
         let directory = try TemporaryDirectory()
@@ -133,14 +133,14 @@ struct NginxConfigurationTests {
         (["-H", "Host;"], 400, "bad_request"),
         (["-H", "X: " + String(repeating: "x", count: 40_000)], 431, "header_too_large"),
     ])
-    func whatNginxRefusesIsJSONToo(arguments: [String], status: Int, code: String) async throws {
+    func nginxRefusesInJSON(arguments: [String], status: Int, code: String) async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
         let response = try await curl([nginx.url + "/health"] + arguments)
         #expect(response.status == status)
         #expect(response.errorCode == code)
     }
 
-    @Test func aRequestLineThatIsTooLongIsRefusedInJSON() async throws {
+    @Test func aLongRequestLineIsRefusedInJSON() async throws {
         let nginx = try await NginxServer(workerSocket: Self.noWorker)
         let response = try await curl(nginx.url + "/" + String(repeating: "x", count: 40_000))
         #expect(response.status == 414)

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// nginx/ in a server block that an operator has already: with headers, locations and a log of its own.
+/// nginx/ in an operator's existing server block, with its own headers, locations and log.
 @Suite struct NginxIncludeTests {
     private static let hsts = "Strict-Transport-Security"
     private static let addsHSTS = #"add_header Strict-Transport-Security "max-age=31536000" always;"#
@@ -10,7 +10,7 @@ import Testing
     /// Every file that a server block can include, by context.
     private static let serverFiles = ["headers", "limits", "tunnel", "log", "errors"]
 
-    /// nginx with a site of the operator's in the place of the shipped one.
+    /// nginx with the operator's site instead of the shipped site.
     ///
     /// - Parameters:
     ///   - http: in front of the server block.
@@ -66,7 +66,7 @@ import Testing
         #expect(try await curl(nginx.url + "/own").status == 204)
     }
 
-    /// nginx inherits add_header only where a location has none of its own.
+    /// nginx inherits add_header only into a location without add_header.
     @Test(arguments: [true, false], [[], ["limits", "errors"], serverFiles])
     func theServersOwnHeadersStay(areTheServers: Bool, files: [String]) async throws {
         let deployment = try await Deployment(settings: ["PROVIDER_HMAC": "required"])
@@ -142,7 +142,7 @@ import Testing
     }
 
     /// The operator's own limits, with nginx's default status.
-    @Test func anOwnLimitIsAnsweredInJSON() async throws {
+    @Test func anOwnLimitRefusesInJSON() async throws {
         let deployment = try await Deployment()
         let nginx = try await Self.nginx(
             deployment.socket, http: "limit_req_zone $binary_remote_addr zone=own:1m rate=1r/m;",
@@ -256,7 +256,7 @@ import Testing
         let installed = try Repository.read("debian/provider-client.install") + Repository.read("debian/rules")
         let document = try Repository.read("docs/DEPLOY.md")
         for file in try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/nginx") {
-            // For those who ask for them.
+            // On request only.
             if ["fleet.conf", "provider-handoff.conf", "provider-upstream.conf"].contains(file) { continue }
             #expect(installed.contains("nginx/" + file), "\(file)")
             #expect(try Repository.read("Dockerfile").contains("nginx/" + file), "\(file)")

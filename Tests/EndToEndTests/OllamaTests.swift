@@ -15,7 +15,7 @@ import Testing
         #"{"model":"\#(model)","messages":[{"role":"user","content":"\#(words)"}],"stream":\#(stream)}"#
     }
 
-    /// Ollama refuses any Host that is not local: the one that it gets is that of `ollama.url`.
+    /// Ollama refuses any Host that is not local: it gets the host of `ollama.url`.
     @Test(arguments: modes, [true, false])
     func aCompletionIsServed(mode: String, isStream: Bool) async throws {
         let deployment = try await Self.deployment(mode)
@@ -71,8 +71,8 @@ import Testing
         }
     }
 
-    /// A runner that dies, and a model that repeats itself: the stream ends properly and is cut all the same. The worker says
-    /// so; nginx passes on what it gets.
+    /// A runner that dies, and a model that repeats itself: the stream ends properly and is cut all the same. The worker adds
+    /// an error event; nginx passes the stream on unchanged.
     @Test(arguments: modes, [FakeOllama.Prompt.die, FakeOllama.Prompt.repeatYourself])
     func aStreamThatOllamaGivesUpIsCut(mode: String, prompt: String) async throws {
         let deployment = try await Self.deployment(mode)
@@ -89,7 +89,7 @@ import Testing
         }
     }
 
-    /// The others wait without a byte, and are served in turn.
+    /// The others wait without a byte, and are served one after the other.
     @Test(arguments: modes)
     func itServesOneAtATime(mode: String) async throws {
         let ollama = FakeOllama()
@@ -128,7 +128,7 @@ import Testing
         }
     }
 
-    /// Kept connections that die at their use, as long as anybody asks.
+    /// Kept connections that die at their use, while requests keep coming.
     @Test(arguments: modes)
     func everyDeadConnectionIsReplaced(mode: String) async throws {
         let ollama = FakeOllama()

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What the package is made of, as far as it can be judged without building it.
+/// The package's contents, as far as they can be judged without building it.
 struct PackageTests {
     @Test func theChangelogHasTheProgramsVersion() throws {
         let source = try Repository.read("Sources/ProviderHandlers/Version.swift")
@@ -85,7 +85,7 @@ struct PackageTests {
         }
     }
 
-    /// The statuses of `--help` are those of the manual.
+    /// `--help` and the manual name the same statuses.
     @Test(arguments: [("provider-fcgi", "provider-fcgi.8"), ("provider-reporter", "provider-reporter.8")])
     func theManualNamesEveryExitStatus(program: String, page: String) async throws {
         let child = try ChildProcess(try BuiltProduct.path(program), ["--help"])
@@ -123,7 +123,7 @@ struct PackageTests {
         }
         let child = try ChildProcess.worker(["--check-config", "--config", path], environment: [:])
         #expect(try await child.waitForExit() == .status(0), "\(child.standardError)")
-        // No conffile, whose change would be a question in an upgrade.
+        // No conffile: its changes would raise questions in upgrades.
         #expect(try !Repository.read("debian/rules").contains("debian/provider-client/etc/provider-client/config.yaml"))
     }
 

@@ -1,9 +1,9 @@
 import TestSupport
 import Testing
 
-/// An API key that goes over the network unencrypted: who says so, and when.
+/// Warnings about an API key that goes over the network unencrypted.
 @Suite struct PlainHTTPTests {
-    /// Set aside for documentation (RFC 5737); nobody is asked there.
+    /// Reserved for documentation (RFC 5737); no request goes there.
     private static let url = "http://192.0.2.1:8000"
     private static let warning =
         "provider.url: the API key goes over the network unencrypted to \(url); use https://\n"

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// What a proxy of the environment's gets to see, and what is said of it.
+/// What a proxy in the environment sees, and messages about the proxy.
 @Suite struct ProxyTests {
     private static let hmac = ["X-Inferoute-HMAC: abc"]
     private static let variables = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
@@ -32,9 +32,9 @@ import Testing
         #expect(proxy.requests.isEmpty)
     }
 
-    /// Also one on another machine, by its name.
+    /// Also a central system on another machine, by its name.
     @Test(.enabled(if: MountNamespace.isPossible, "no namespace of mounts can be made here"))
-    func soIsARemoteOne() async throws {
+    func aRemoteCentralSystemIsReachedDirectly() async throws {
         let proxy = try ScriptedServer(FakeCentral.valid)
         let central = try ScriptedServer(FakeCentral.invalid)
         let directory = try TemporaryDirectory()

@@ -47,8 +47,8 @@ import Testing
         #expect(try await deployment.worker.waitForExit() == .status(0))
     }
 
-    /// Those that run when the limit changes count, and go on.
-    @Test func theLimitCountsThoseThatRun() async throws {
+    /// Requests that run when the limit changes count, and go on.
+    @Test func theLimitCountsRunningRequests() async throws {
         let finish = Gate()
         let deployment = try await Deployment(
             configuration: "server: {max_in_flight: 3, max_body_bytes: 100}\n",

@@ -32,17 +32,7 @@ import Testing
         }
         #expect(try await run.process.waitForExit() == .status(0))
         #expect(
-            seen.value == """
-                POST /api/provider/health HTTP/1.1 Bearer key-of-the-provider \
-                {"data":[{"created":5,"id":"m","object":"model","owned_by":"library"}],"gpu":{"cuda_version":"12.4",\
-                "driver_version":"550.54.14","gpu_count":1,"gpus":[{"index":0,"memory_free":24108,"memory_total":24564,\
-                "memory_used":4,"mig_devices":[],"power":26,"product_name":"NVIDIA Test 4000","temperature":40,\
-                "utilization":7,"uuid":"GPU-00000000-1111-2222-3333-444444444444"}],\
-                "is_busy":false,"memory_free":24108,"memory_total":24564,\
-                "memory_used":4,"product_name":"NVIDIA Test 4000","utilization":7,\
-                "uuid":"GPU-00000000-1111-2222-3333-444444444444"},\
-                "ngrok":{"url":"https://example.ngrok-free.app"},"object":"list","provider_type":"ollama"}
-                """)
+            seen.value == "POST /api/provider/health HTTP/1.1 Bearer key-of-the-provider \(GoldenReport.json)")
         #expect(run.process.standardError.contains("report delivered: 1 models, 1 GPUs, 1 public URLs, attempts 1"))
     }
 
@@ -112,7 +102,7 @@ import Testing
     /// What an engine can say or do in place of its list, and the words for it.
     private static let noList: [(words: String, engine: ScriptedServer.Script)] = [
         ("/api/tags responded with 500", { try $0.respond(500, "") }),
-        ("/v1/models said something other than a list", { try $0.respond(200, #"{"error":"Unexpected endpoint"}"#) }),
+        ("/v1/models sent something other than a list", { try $0.respond(200, #"{"error":"Unexpected endpoint"}"#) }),
         ("(text/html)", { try $0.respond(200, "<!doctype html>", type: "text/html") }),
         ("(Content-Encoding: gzip)", { try $0.respond(200, "\u{1F}", headers: ["Content-Encoding: gzip"]) }),
         ("a list without a valid model", { try $0.respond(200, #"{"data":[1],"models":[{}]}"#) }),
@@ -165,7 +155,7 @@ import Testing
         #expect(run.process.standardError.count("nothing to report yet") == 1)
     }
 
-    /// One that has no model says so, and is believed.
+    /// An engine without a model is believed.
     @Test(arguments: [#"{"object":"list","data":null}"#, #"{"object":"list","data":[]}"#])
     func anEmptyListIsSent(list: String) async throws {
         let seen = SharedValue("")
@@ -230,7 +220,7 @@ import Testing
         (["PROVIDER_NGROK_PORT": "9090"], #"<4>no public URL to report: ngrok agent at "#),
         (["PROVIDER_NGROK_TUNNEL": "gone"], #"has no tunnel "gone" (ngrok.tunnel), only "webui", "ssh", "provider""#),
     ])
-    func severalTunnelsOfWhichNoneIsTheOne(settings: [String: String], words: String) async throws {
+    func severalTunnelsLeadElsewhere(settings: [String: String], words: String) async throws {
         let agent = try ScriptedServer { try $0.respond(200, Self.tunnels) }
         let run = try start(
             ["--dry-run"],
@@ -274,7 +264,7 @@ import Testing
         #expect(try await wrong.process.waitForExit() == .status(64))
     }
 
-    /// In a container nobody else would end what hangs.
+    /// In a container nothing else would end a hanging process.
     @Test func aHangingNvidiaSMIGoesWithTheReporter() async throws {
         let gpu = try FakeGPU(.hangs)
         let run = try start(["--every", "300"], gpu: gpu) { try $0.respond(200, "") }

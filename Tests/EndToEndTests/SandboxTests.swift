@@ -74,7 +74,7 @@ struct SandboxTests {
         #expect((chunks.last?["usage"] as? [String: Any])?["completion_tokens"] as? Int == 3)
     }
 
-    @Test func aCompletionThatIsNotStreamedIsOneObject() async throws {
+    @Test func aBufferedCompletionIsOneObject() async throws {
         let sandbox = try await Sandbox(["--tokens", "2"])
         let response = try await curl(
             sandbox.engine + "/v1/chat/completions", "-d", #"{"model":"sandbox:latest","messages":[{"role":"user"}]}"#)
@@ -95,7 +95,7 @@ struct SandboxTests {
             #"{"model":"sandbox:latest","stream":\#(streams),"user":"a-user","messages":[{"role":"user"}]}"#)
         let match = try #require(response.body.firstMatch(of: /"id":"(chatcmpl-[0-9]{10})"/))
         let log = try String(contentsOfFile: directory.path + "/log", encoding: .utf8)
-        #expect(log == "begun \(match.1) a-user\nanswered \(match.1) a-user\n")
+        #expect(log == "begun \(match.1) a-user\nresponded \(match.1) a-user\n")
     }
 
     @Test func aLongPromptDelaysTheResponse() async throws {
@@ -169,7 +169,7 @@ struct SandboxTests {
 
     // MARK: The process
 
-    @Test func itServesOnlyWhatItIsAskedFor() async throws {
+    @Test func itServesOnlyTheChosenParts() async throws {
         let sandbox = try await Sandbox(["--serve", "central"])
         #expect(sandbox.engine == "")
         #expect(sandbox.central != "")

@@ -135,7 +135,7 @@ import Testing
 
     /// Nor does the reporter's, with a central system, an engine and an agent that say what they like.
     @Test(arguments: reportersCentrals, ["text", "json"])
-    func theReportersLogHasNone(response: String, format: String) async throws {
+    func theReportersLogHasNoSecret(response: String, format: String) async throws {
         let central = try ScriptedServer { request in
             _ = try request.bodyText()
             try request.connection.send(response)
@@ -162,7 +162,7 @@ import Testing
         #expect(!log.contains(Deployment.apiKey))
     }
 
-    /// nginx's own words, at the level that Debian ships and at one that nobody should have on.
+    /// nginx's own messages, at Debian's level and at the debug level.
     @Test(arguments: [("", false), ("error_log error.log info;", true)])
     func nginxQuotesHeadersAtInfoOnly(directive: String, isQuoted: Bool) async throws {
         let deployment = try await Deployment(nginxDirectives: { _ in directive })

@@ -4,7 +4,7 @@ import Testing
 
 /// SIGTERM lets what runs finish and loses nothing; impatience cuts, visibly.
 @Suite struct ShutdownTests {
-    /// An engine whose streams stop after their first token until the gate lets them go on.
+    /// An engine that stops streams after their first token until the gate opens.
     private static func engine(_ finish: Gate) -> ScriptedServer.Script {
         { try $0.stream(["a"], pausingAt: finish) }
     }
@@ -73,7 +73,7 @@ import Testing
         #expect(exit == .status(0))
     }
 
-    /// Two workers share one socket, as two instances of a unit do; each is replaced in turn under load.
+    /// Two workers share one socket, as two instances of a unit do; both are replaced under load, one after the other.
     @Test func aRestartUnderLoadLosesNothing() async throws {
         let directory = try TemporaryDirectory()
         let listener = try UnixListener(directory.path + "/fcgi.sock")

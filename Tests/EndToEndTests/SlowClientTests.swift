@@ -76,8 +76,8 @@ import Testing
         }
     }
 
-    /// What no directive of nginx's bounds: all of a body whose pieces keep coming. It holds one of its client's connections
-    /// and nothing of the worker's, however long it takes.
+    /// No directive of nginx bounds the whole time of a body with steady pieces. It holds one of its client's connections and
+    /// nothing of the worker's, however long it takes.
     @Test func aBodyThatTricklesHoldsNothingElse() async throws {
         let deployment = try await Deployment(nginxReplacements: [
             ("client_body_timeout 60s;", "client_body_timeout 3s;")
@@ -97,9 +97,9 @@ import Testing
         }
     }
 
-    /// While a body of more than 1 MiB is in nginx's hands, and longer, until its request is answered: in a file that has no
-    /// name any more, so that nobody finds it and nothing is left of it after a crash, and that is nginx's alone.
-    @Test func aLargeBodyIsInAFileThatNobodyElseCanOpen() async throws {
+    /// Until the response, nginx keeps a body of more than 1 MiB in an unlinked file of its own. Other users cannot find the
+    /// file, and it does not outlive a crash.
+    @Test func otherUsersCannotOpenTheFileOfALargeBody() async throws {
         let finish = Gate()
         let deployment = try await Deployment(engine: { request in
             try finish.wait()
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    /// More bodies are on their way than the worker has threads; all of those are there for others.
+    /// More bodies are on their way than the worker has threads; all threads serve others.
     @Test func unfinishedBodiesHoldNoThread() async throws {
         let deployment = try await Deployment()
         try await onThread {

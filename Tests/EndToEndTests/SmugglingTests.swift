@@ -1,9 +1,9 @@
 import TestSupport
 import Testing
 
-/// Requests whose end two servers could see in different places: they end at nginx.
+/// Requests with an end that two servers could see in different places: nginx refuses them.
 @Suite struct SmugglingTests {
-    /// Header fields and what follows them; behind each stands a request of its own, which nobody may take for one.
+    /// Header fields and a body. A smuggled request follows each, and no server may read it as a request.
     private static let refused: [(fields: String, body: String)] = [
         ("Content-Length: 4\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
         ("Transfer-Encoding: chunked\r\nContent-Length: 4", "2\r\n{}\r\n0\r\n\r\n"),
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    /// What is odd and means one thing only goes on, in the one form there is: a length, and as many bytes.
+    /// Odd but unambiguous requests pass, in a single form: a length, and as many bytes.
     @Test(arguments: ways)
     func whatIsOddArrivesPlain(way: String) async throws {
         let seen = SharedValue("")

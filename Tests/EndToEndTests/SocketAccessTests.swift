@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: ["127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"])
-    func loopbackTakesNone(host: String) async throws {
+    func loopbackNeedsNoPermission(host: String) async throws {
         let check = try Self.worker(["--check-config"], Self.overTCP(host))
         #expect(try await check.waitForExit() == .status(0))
         #expect(check.standardError == "")
@@ -51,7 +51,7 @@ import Testing
     }
 
     /// systemd and spawn-fcgi hand over what they were told to; a default of 0.0.0.0 is soon written.
-    @Test func aSocketThatIsHandedOverIsLookedAtToo() async throws {
+    @Test func anInheritedSocketIsCheckedToo() async throws {
         for (address, isRemote) in [("0.0.0.0", true), ("127.0.0.1", false)] {
             let listener = try ListeningSocket(address: address)
             let refused = try Self.worker([], [:], standardInput: listener.descriptor)
@@ -74,7 +74,7 @@ import Testing
 
     /// systemd's own default is 0666.
     @Test(arguments: [0o666, 0o662, 0o660, 0o664])
-    func aModeThatIsHandedOverIsLookedAtToo(mode: mode_t) async throws {
+    func theModeOfAnInheritedSocketIsCheckedToo(mode: mode_t) async throws {
         let directory = try TemporaryDirectory()
         let listener = try UnixListener(directory.path + "/fcgi.sock")
         #expect(chmod(listener.path, mode) == 0)
@@ -85,8 +85,8 @@ import Testing
         #expect(worker.standardError.contains(warning) == (mode & 0o002 != 0))
     }
 
-    /// A name that is no file has no mode, so nobody is kept out.
-    @Test func aSocketThatIsNoFileIsOpenToAll() async throws {
+    /// An abstract name has no mode, so everyone may connect.
+    @Test func anAbstractSocketIsOpenToAll() async throws {
         let directory = try TemporaryDirectory()
         let listener = try UnixListener("\0" + directory.path)
         let worker = try Self.worker([], [:], standardInput: listener.descriptor)
@@ -122,7 +122,7 @@ import Testing
     @Test func theSocketIsTheGroupsAlone() async throws {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/fcgi.sock"
-        // One that this user may give it to.
+        // A group that this user may give it to.
         let group = try #require(getgrgid(getgid()).map { String(cString: $0.pointee.gr_name) })
         let worker = try Self.worker(
             [], ["PROVIDER_SERVER_SOCKET": path, "PROVIDER_SERVER_SOCKET_GROUP": geteuid() == 0 ? "www-data" : group])
@@ -136,7 +136,7 @@ import Testing
 
     /// As the kernel sees it: another user, with and without the group.
     @Test(.enabled(if: geteuid() == 0, "needs root, to be somebody else"))
-    func nobodyElseCanConnect() async throws {
+    func onlyNginxCanConnect() async throws {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/fcgi.sock"
         #expect(chmod(directory.path, 0o755) == 0)

@@ -50,7 +50,7 @@ struct SystemCallTests {
         #expect(calls.count { $0.contains(" write(") } <= (last - first) + (last - first) / 8)
     }
 
-    /// Validation is one question and one response on a connection to the central system that is there already.
+    /// Validation is one request and one response on an existing connection to the central system.
     @Test func anHMACTakesOneRoundTrip() async throws {
         // The first makes the connections. Of the others the cheapest counts: some start a thread as well.
         let hasHMAC = [true] + Array(repeating: false, count: 5) + Array(repeating: true, count: 5)
@@ -84,8 +84,8 @@ struct SystemCallTests {
         #expect(with.count(where: isOther) <= without.count(where: isOther), "\(with.joined(separator: "\n"))")
     }
 
-    /// The system calls of the request that a line belongs to: those of its thread between two accepts; nil when the
-    /// second is not there yet.
+    /// The system calls of the request that a line belongs to: calls of its thread between two accepts; nil before the second
+    /// accept.
     private static func calls(around index: Int, of lines: [String]) -> [String]? {
         let thread = lines[index].prefix { $0 != " " }
         func isMine(_ index: Int) -> Bool { lines[index].hasPrefix(thread + " ") }
@@ -111,8 +111,8 @@ private enum Strace {
         return strace
     }
 
-    /// The calls in the order of their beginnings, each with its result: strace writes a call that had to wait in two
-    /// lines, "1234 poll(… <unfinished ...>" and "1234 <... poll resumed>…".
+    /// The calls in the order of their beginnings, each with its result. strace writes a waiting call in two lines, "1234
+    /// poll(… <unfinished ...>" and "1234 <... poll resumed>…".
     static func calls(_ output: String) -> [String] {
         var calls: [String] = []
         var unfinished: [Substring: Int] = [:]

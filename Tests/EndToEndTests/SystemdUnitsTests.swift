@@ -15,7 +15,7 @@ struct SystemdUnitsTests {
             "provider-fcgi.socket", "provider-fcgi.target", "provider-reporter.timer", "provider-reporter-boot.timer",
         ]
 
-    /// Copies with the built programs in the place of installed ones, which systemd would miss.
+    /// Copies with the built programs instead of installed programs, which systemd would miss.
     private static func copies() throws -> TemporaryDirectory {
         let directory = try TemporaryDirectory()
         let programs = [
@@ -223,7 +223,7 @@ struct SystemdUnitsTests {
         return settings
     }
 
-    /// Not even a worker's own user, and nobody who is not nginx.
+    /// Not even a worker's own user; only nginx.
     @Test func theSocketIsNginxsAlone() throws {
         let socket = "provider-fcgi.socket"
         #expect(try Self.value("SocketMode", in: socket) == "0660")
@@ -265,7 +265,7 @@ struct SystemdUnitsTests {
         #expect(triggers.count == 1, "\(triggers)")
     }
 
-    /// Every program of ours that a unit starts is one that the package installs.
+    /// The package installs every program of ours that a unit starts.
     @Test func thePackageHasWhatTheUnitsStart() throws {
         let rules = try Repository.read("debian/rules")
         for service in Self.services {

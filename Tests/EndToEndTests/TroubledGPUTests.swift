@@ -7,7 +7,7 @@ import Testing
     private static let unknown = #"{"busy":true,"reason":"gpu_unknown"}"#
     private static let free = #"{"busy":false}"#
 
-    /// Completions and `/busy` are refused; log and report name the GPU and what was said of it.
+    /// Completions and `/busy` are refused; log and report name the GPU and its trouble.
     private func expectUnknown(_ deployment: Deployment, naming words: String) async throws {
         try await onThread {
             try deployment.waitUntil("it is unknown") { try deployment.fetch("GET", "/busy").body == Self.unknown }
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func aGPUThatIsNotSelectedMayBeInTrouble() async throws {
+    @Test func anUnselectedGPUMayBeInTrouble() async throws {
         let document = FakeNvidiaSMI.document([("0 %", ""), ("ERR!", Self.reset("Yes"))])
         let deployment = try await Deployment(settings: ["PROVIDER_GPU_DEVICES": "0"], gpu: .document(document))
         try await expectRecovery(deployment)

@@ -25,7 +25,7 @@ import Testing
             try await worker.waitUntilReady()
         }
 
-        /// Waits for `count` further pings; the worker would block if nobody took them.
+        /// Waits for `count` further pings, and takes them, since the worker would block otherwise.
         func pings(_ count: Int) throws {
             for _ in 0..<count { try manager.receive("WATCHDOG=1") }
         }
@@ -45,7 +45,7 @@ import Testing
         #expect(try await watched.worker.waitForExit() == .status(0))
     }
 
-    /// Whose WATCHDOG_PID it is not, the watchdog is not.
+    /// Another process's WATCHDOG_PID means no watchdog.
     @Test(arguments: [
         ["WATCHDOG_USEC": ""], ["WATCHDOG_USEC": "0"], ["WATCHDOG_USEC": "-1"], ["WATCHDOG_USEC": "nonsense"],
         ["WATCHDOG_PID": "1"],
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    @Test func aProcessThatWasStoppedIsNoAlarm() async throws {
+    @Test func aStoppedProcessRaisesNoAlarm() async throws {
         let watched = try await Watched(milliseconds: 100)
         try await onThread {
             for _ in 0..<3 {
@@ -93,13 +93,13 @@ import Testing
     @Test(
         .enabled(if: Tool.isExpected("prlimit"), "prlimit is missing"),
         .measuresMemory)
-    func connectionsThatNobodyAcceptsAreAnAlarm() async throws {
+    func unacceptedConnectionsRaiseAnAlarm() async throws {
         let watched = try await Watched(milliseconds: 100, ["PROVIDER_SERVER_MAX_IN_FLIGHT": "4096"])
         let worker = watched.worker
         try await onThread { try watched.pings(2) }
         try await limitMemory(of: worker, to: "\(try memory(of: worker) + 131_072)")
         var clients: [UnixConnection] = []
-        // One is held by each, and one more waits; more of them where memory was given back meanwhile.
+        // Each thread holds a connection, and another connection waits.
         while !worker.standardError.contains("cannot start another thread") || clients.count < 2 {
             clients.append(try UnixConnection(watched.socket))
             _ = watched.manager.receiveAll()

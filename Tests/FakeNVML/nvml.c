@@ -1,5 +1,5 @@
-// Stands for NVIDIA's libnvidia-ml.so.1 in tests. What it answers is said in the file `answers` beside it, read anew at
-// each call, one `key value` a line; no variable would reach it. Without that file it answers what is usual:
+// Stands for NVIDIA's libnvidia-ml.so.1 in tests. The file `answers` beside it has its answers, one `key value` a line, and
+// is read at each call. Environment variables would not reach it. Without the file it has the usual answers:
 //
 //   count 2               gpu0.utilization 7      gpu0.total 24564 (MiB; also reserved, used, free)
 //   init !18              gpu0.uuid GPU-aaaa      gpu0.name A      gpu0.mig 1      gpu0.migcount 2
@@ -7,10 +7,9 @@
 //   allow 5               no more samples (looks at GPU 0's utilization) than that
 //   once 1                the file is read but once, and nothing is counted: to measure what asking costs, not the fake
 //
-// In place of a value: `!N` for the error N, `hang` for a call that never returns, `crash` for one that ends in a
-// segmentation fault, `stop` for one that stops the whole process, `print` for one that writes to standard output,
-// `wave` for a number that changes every 200 ms. Each look at GPU 0's utilization adds a byte to the file
-// `answers.samples`; each initialization one to `answers.starts`.
+// In place of a value: `!N`: the error N; `hang`: the call never returns; `crash`: a segmentation fault; `stop`: stops the
+// process; `print`: writes to standard output; `wave`: a number that changes every 200 ms. Each look at GPU 0's utilization
+// adds a byte to the file `answers.samples`; each initialization one to `answers.starts`.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -36,7 +35,7 @@ static void place(const char *name, char *path, size_t size) {
     snprintf(path, size, "%.*s/%s", length, library.dli_fname, name);
 }
 
-// The file, once it is to be read no more.
+// The file's text, once it is no longer read.
 static char remembered[65536];
 
 static int find(FILE *file, const char *key, char *value, size_t size) {

@@ -1,4 +1,4 @@
-// Shows a tree of files in the place of /sys/class/drm, for LD_PRELOAD: the directory that $SYSFS_ROOT names stands for /sys.
+// Shows a tree of files instead of /sys/class/drm, for LD_PRELOAD: the directory that $SYSFS_ROOT names stands for /sys.
 // Where a file FILE.errno lies beside FILE, opening FILE succeeds and reading it fails with the number that FILE.errno has.
 // That is what sysfs does with a driver's error.
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
-// A time of day that a test moves, for LD_PRELOAD: the real one and as many seconds as the file $CLOCK_OFFSET says.
-// Monotonic clocks and timers stay as they are, as they do when a real clock is set. (libfaketime shifts those too.)
+// A time of day that a test moves, for LD_PRELOAD: the real one and as many seconds as the file $CLOCK_OFFSET says. Monotonic
+// clocks and timers stay as they are, as they do when a real clock is set. (libfaketime shifts these too.)
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

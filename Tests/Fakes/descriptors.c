@@ -1,5 +1,5 @@
-// A machine whose descriptors run out, for LD_PRELOAD: as long as the file that $DESCRIPTORS_TAKEN names is there, the next
-// accept finds that every descriptor that was left has been taken. They are given back with the first accept without it.
+// A machine that runs out of descriptors, for LD_PRELOAD. While the file that $DESCRIPTORS_TAKEN names exists, the next
+// accept takes all remaining descriptors first. They are given back with the first accept without it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,7 +19,7 @@ static void take(void) {
     if (!path || access(path, F_OK) != 0) {
         while (count > 0) close(taken[--count]);
     } else if (count == 0) {
-        // Once: what somebody lets go of afterwards is not meant.
+        // Once: descriptors that are closed later stay free.
         int descriptor;
         while (count < sizeof taken / sizeof *taken && (descriptor = dup(STDERR_FILENO)) >= 0) taken[count++] = descriptor;
     }

@@ -69,7 +69,7 @@ class Host:
 
 
 class Machine(Host):
-    """A provider: nginx, the worker, an engine and a GPU whose utilization the test sets."""
+    """A provider: nginx, the worker, an engine and a GPU with a utilization that the test sets."""
 
     @property
     def site(self):
@@ -145,12 +145,12 @@ class Fleet:
         self.hosts = [self.public, *self.machines]
 
     def executed(self, request):
-        """The machines whose engine got a request, each as often as it did, in the order of their names."""
+        """The machines with an engine that got a request, once for each request, in the order of their names."""
         return [machine.name for machine in self.machines
                 for event, _, user in machine.engine_events() if (event, user) == ("begun", request)]
 
     def writers(self, request, response):
-        """The machines whose engine wrote parts of the response to a request."""
+        """The machines with an engine that wrote parts of the response to a request."""
         parts = set(re.findall(r'"id":"(chatcmpl-\d+)"', response.text))
         return [machine.name for machine in self.machines for part in parts
                 if ("responded", part, request) in machine.engine_events()]

@@ -16,7 +16,7 @@ def send(fleet, request, prompt=QUICK, tokens=3, options=()):
 
 
 def fate(response):
-    """What became of a request, as its client sees it."""
+    """The outcome of a request as its client sees it."""
     lines = response.text.splitlines()
     if response.status != 200:
         return "lost"

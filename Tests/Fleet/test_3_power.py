@@ -9,7 +9,7 @@ def test_a_machine_loses_its_power_under_load(fleet, capsys):
     load = Load(fleet, "load", count=120, parallel=40, tokens=20)
 
     def is_at_work():
-        """On some requests whose response has begun, and on some whose response has not."""
+        """Some requests have a begun response, and some have none."""
         events = [event for event, _, request in m1.engine_events() if request.startswith("load")]
         responded = events.count("responded")
         return responded >= 3 and events.count("begun") - responded >= 3
@@ -25,7 +25,7 @@ def test_a_machine_loses_its_power_under_load(fleet, capsys):
         assert what in fates, request
         fates[what] += 1
         if what == "broken off":
-            # No other machine got a request whose response had begun.
+            # No other machine got a request after its response had begun.
             assert machines == ["m1"], request
             continue
         assert fleet.writers(request, response) == machines[-1:], request

@@ -56,7 +56,7 @@ private struct SourceFolder {
     var files: [(path: String, words: [(name: String, line: Int)])] = []
     /// What it declares at the top level and not for one file alone.
     var types: Set<String> = []
-    /// What it declares at any depth: there such a name need not mean another folder's type.
+    /// Its declarations at any depth: there the name need not mean another folder's type.
     var ownNames: Set<String> = []
 
     init(_ name: String) throws {

@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 @contextmanager
 def served(handler):
-    """The base URL of a server of such handlers."""
+    """The base URL of a server with these handlers."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     Thread(target=server.serve_forever, daemon=True).start()
@@ -63,7 +63,7 @@ class FailingEngine(Peer):
                 self.begin("text/event-stream", b"data: " + json.dumps(chunk).encode() + b"\n\n")
                 assert self.seen.wait(60)
             case "given-up":
-                # Ollama, whose runner has died: one more event that says nothing, then a proper end.
+                # Ollama with a dead runner: an event without content, then a proper end.
                 self.begin("text/event-stream", b"".join(b"data: " + json.dumps({
                     "id": "a", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [
                         {"index": 0, "delta": {"role": "assistant", "content": content}, "finish_reason": None}],

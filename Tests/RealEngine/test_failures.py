@@ -50,7 +50,7 @@ def gpu(tmp_path_factory, forward):
 
 @pytest.fixture(scope="module")
 def failing(central, forward, gpu, tmp_path_factory):
-    """A provider whose engine fails, with time-outs and a rate that a test can wait for."""
+    """A provider with a failing engine, and time-outs and a rate that a test can wait for."""
     with peers.served(peers.FailingEngine) as engine, machine.provider(
             tmp_path_factory.mktemp("failing"), engine, central, forward,
             settings={

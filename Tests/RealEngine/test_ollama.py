@@ -1,4 +1,4 @@
-"""The official Ollama client speaks paths of its own, which a provider does not serve, and is told so."""
+"""The official Ollama client uses other paths, which a provider refuses with a clear error."""
 
 import asyncio
 

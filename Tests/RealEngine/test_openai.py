@@ -64,7 +64,7 @@ def test_bytes(provider, engine, path, prompt, is_stream):
 
 
 def test_a_body_the_size_of_a_picture(client, direct):
-    """This engine takes no pictures and says so; a body of megabytes has to reach it for that."""
+    """This engine refuses pictures; for that, a body of megabytes has to reach it."""
     picture = "data:image/png;base64," + base64.b64encode(bytes(6_000_000)).decode()
     messages = [{"role": "user", "content": [
         {"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": picture}}]}]
@@ -78,7 +78,7 @@ def test_a_body_the_size_of_a_picture(client, direct):
 
 
 def test_a_prompt_of_megabytes(client, direct):
-    """One that the engine reads to its end before it finds it longer than its context."""
+    """A prompt that the engine reads to its end before it finds it longer than its context."""
     def outcome(one):
         with pytest.raises(openai.BadRequestError) as raised:
             call(one, "completions", model="tiny", prompt="a b " * 500_000, max_tokens=1)

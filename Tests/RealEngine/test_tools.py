@@ -1,4 +1,4 @@
-"""Tools: those on offer, calls of them, in one piece and as the deltas of a stream, and what came of a call."""
+"""Tools: offers, calls in one piece and as the deltas of a stream, and the results of calls."""
 
 import json
 
@@ -11,8 +11,8 @@ TOOLS = [{"type": "function", "function": {
     "name": "weather", "description": "Tells the weather", "parameters": {
         "type": "object", "properties": {"city": {"type": "string", "enum": ["Berlin"]}}, "required": ["city"]}}}]
 
-# Random weights call a tool only where they cannot help it: `required` gives them a grammar for the call itself, but leaves
-# them to babble before it. These make them begin it, end it, and stop, without a line break between.
+# Random weights call a tool only when forced. `required` gives them a grammar for the call, but lets them babble before it.
+# These make them begin it, end it, and stop, without a line break between.
 IDS = {text: number for number, (text, _, _) in enumerate(make_model.vocabulary())}
 BEGIN, END, STOP, NEWLINE = (str(IDS[text]) for text in ("<tool_call>", "</tool_call>", "</s>", "<0x0A>"))
 ONE_CALL = {BEGIN: 90, END: 50, STOP: 100, NEWLINE: -100}
@@ -55,7 +55,7 @@ def test_a_call(client, direct):
 
 @pytest.mark.parametrize("bias, reason", [(ONE_CALL, "tool_calls"), (TWO_CALLS, "length")], ids=["one", "two"])
 def test_a_call_in_a_stream(client, direct, bias, reason):
-    """A name, then its arguments in pieces; a second call has an index of its own."""
+    """A name, then its arguments in pieces; a second call has a separate index."""
     ask = dict(CALLED, is_stream=True, logit_bias=bias, parallel_tool_calls=reason == "length")
     through, straight = responses(client, **ask), responses(direct, **ask)
     assert [plain(chunk) for chunk in through] == [plain(chunk) for chunk in straight]

@@ -1,13 +1,13 @@
 // Shows ThreadSanitizer what Swift's Mutex does when threads meet at it.
 //
-// `Synchronization.Mutex` is a futex on Linux. Where nobody else wants it, it is taken and given back by an atomic operation that is
-// inlined into code of ours, and seen. Where somebody does, the kernel hands it over (FUTEX_LOCK_PI, FUTEX_UNLOCK_PI) within
-// libswiftSynchronization.so, which is not instrumented: what one thread did under the lock and another does under it next then
-// look like a race. The tests have such locks.
+// `Synchronization.Mutex` is a futex on Linux. Without contention an atomic operation takes and releases the lock; it is
+// inlined into our code, where the sanitizer sees it. With contention the kernel hands the lock over (FUTEX_LOCK_PI,
+// FUTEX_UNLOCK_PI) within libswiftSynchronization.so, which is not instrumented. Two uses under the lock then look like a
+// race. The tests have contended locks.
 //
-// These two, linked into each program, come before the library's, call them, and say what they did. Both are given the
-// mutex, whose address is also that of the word which the atomic operations are done on. Should another version of Swift
-// call them otherwise, false races show again.
+// These two, linked into each program, come before the library's, call them, and say what they did. Both get the mutex, which
+// has the address of the word of the atomic operations. Should another version of Swift call them otherwise, false races show
+// again.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>

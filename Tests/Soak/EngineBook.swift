@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// What the engine saw of each completion: once at most, and no longer than somebody waited for it.
+/// The engine's record of each completion: at most once, and no longer than its client waited.
 final class EngineBook: Sendable {
     private struct State {
         var arrived: [String: ContinuousClock.Instant] = [:]
@@ -38,7 +38,7 @@ final class EngineBook: Sendable {
         state.withLock { $0.left[id] = .now }
     }
 
-    /// Completions that the engine had of those whose clients left, and how long it worked for the unluckiest.
+    /// Completions of clients that left, and the engine's longest work for one of them.
     var abandoned: (count: Int, longest: Duration) {
         state.withLock { state in
             let times = state.left.compactMap { id, left in state.closed[id].map { max(.zero, $0 - left) } }
@@ -51,7 +51,7 @@ final class EngineBook: Sendable {
         state.withLock { state in
             let on = state.left.keys.filter { state.arrived[$0] != nil && state.closed[$0] == nil }
             return state.twice.map { "the engine was sent \($0) twice" }
-                + on.map { "the engine went on with \($0), whose client had left" }
+                + on.map { "the engine went on with \($0) after its client had left" }
         }
     }
 }

@@ -41,13 +41,13 @@ struct FaultInjector {
         // A run of nvidia-smi may be slow on a busy machine, and a pause of at most 5 s follows it.
         case .gpuBusy: try gpu("GPU is busy", FakeNvidiaSMI.printing(FakeNvidiaSMI.document("97 %")), for: time, 8)
         case .gpuFails: try gpu("nvidia-smi fails", "echo 'NVIDIA-SMI has failed'\nexit 9\n", for: time, 8)
-        // One that hangs has 6 s to end.
+        // A hanging process has 6 s to end.
         case .gpuHangs: try gpu("nvidia-smi hangs", "exec sleep 600\n", for: time, 15)
         case .workerReload:
             ledger.count(fault: "workers are reloaded")
             for worker in machine.workers { worker.send(signal: SIGHUP) }
         case .workerRestart:
-            // What it serves it ends, and the other serves what comes: nobody may notice.
+            // It ends its requests, and the other worker serves new requests: no client may notice.
             ledger.count(fault: "a worker is restarted")
             try machine.restartWorker(by: SIGTERM)
         case .workerKill:

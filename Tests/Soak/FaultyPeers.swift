@@ -42,7 +42,7 @@ final class FaultyPeers: Sendable {
         centralDue.withLock { $0 += Array(repeating: fault, count: times) }
     }
 
-    /// Takes back what has met nobody.
+    /// Takes back faults that met no request.
     func relent() {
         due.withLock { $0 = [] }
         centralDue.withLock { $0 = [] }
@@ -50,7 +50,7 @@ final class FaultyPeers: Sendable {
 
     // MARK: Holding
 
-    /// Has requests whose HMAC is `hold-ID` wait, first for the central system and then for the engine.
+    /// Holds requests with the HMAC `hold-ID`, first at the central system and then at the engine.
     func hold() { holding.begin() }
     func letCentralRespond() { holding.letCentralRespond() }
     func letEngineRespond() { holding.letEngineRespond() }

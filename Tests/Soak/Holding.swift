@@ -10,7 +10,7 @@ final class Holding: Sendable {
         var isEngineOpen = true
     }
 
-    /// A validation has 10 s, after which nobody waits for it any more.
+    /// A validation has 10 s; after that its client no longer waits.
     private static let patience = Duration.seconds(9)
 
     private let state = Mutex(State())

@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// What was done to whom, and what came of it: in the end each request has to be explained by it.
+/// All faults and all outcomes: in the end they have to explain each request.
 final class Ledger: Sendable {
     /// How a request ended.
     enum Ending: String, CaseIterable, Comparable {
@@ -17,7 +17,7 @@ final class Ledger: Sendable {
     /// Something that goes wrong for everybody for a while.
     enum Trouble: Hashable {
         case engine, central, gpu, nginx, worker
-        /// The peers did not get to run, as on a machine whose disk or processors are taken by others.
+        /// The peers did not run, as on a machine with a busy disk or busy processors.
         case standstill
     }
 
@@ -67,7 +67,7 @@ final class Ledger: Sendable {
         state.withLock { $0.hurtByCentral.contains(id) } || had(.central, since: start)
     }
 
-    /// Whether there was such trouble at some time since.
+    /// Whether the trouble occurred since.
     func had(_ trouble: Trouble, since start: ContinuousClock.Instant) -> Bool {
         state.withLock { state in
             (state.troubles[trouble] ?? []).contains { $0.to.map { $0 >= start } ?? true }

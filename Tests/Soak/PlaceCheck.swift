@@ -2,10 +2,10 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// Takes every place there is at once, first at the central system and then at the engine: one that was lost is missed.
+/// Takes all places at once, first at the central system and then at the engine, which shows a lost place.
 ///
-/// It also leaves each worker with as many kept connections as it can ever have, so that what is counted afterwards can be
-/// compared with what was counted before.
+/// It also leaves each worker with the most kept connections that it can have, so that counts before and after can be
+/// compared.
 struct PlaceCheck {
     private static let sequence = Atomic(0)
 

@@ -3,7 +3,7 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// `make soak`: a mixed load with faults injected at random, at whose end every request has to be accounted for.
+/// `make soak`: a mixed load with random faults; at its end every request has to be accounted for.
 @main
 struct ProviderSoak: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,8 +18,8 @@ struct ProviderSoak: AsyncParsableCommand {
     var seed: UInt64 = .random(in: 1...999_999)
 
     private static let clients = 16
-    /// At every rest each place has been taken at once (`PlaceCheck`), and `HTTPClient` keeps up to 128 connections: as
-    /// many as at the beginning are left. /health has one more, which takes three descriptors.
+    /// Before every rest all places are taken at once (`PlaceCheck`), and `HTTPClient` keeps up to 128 connections, so their
+    /// number is always the same. /health has one more, which takes three descriptors.
     private static let descriptorSlack = 3
     /// What of resident memory may be more than at the beginning, once all has been asked for that ever is.
     private static let residentSlackKiB = 4 * 1024
@@ -43,7 +43,7 @@ struct ProviderSoak: AsyncParsableCommand {
             }
         } catch {
             print(ledger.summary)
-            // Threads that wait for what never happened keep hold of it.
+            // Threads that wait for a missed event keep a reference to it.
             machine.kill()
             throw error
         }
@@ -98,7 +98,7 @@ struct ProviderSoak: AsyncParsableCommand {
         var number: Int { Self.allCases.firstIndex(of: self) ?? 0 }
     }
 
-    /// A part of the time, with a seed of its own; in the end all are well again.
+    /// A part of the time, with a separate seed; at its end all peers work again.
     private func load(_ machine: SoakMachine, _ ledger: Ledger, _ book: EngineBook, _ part: Part) async throws {
         let end = ContinuousClock.now + (part == .beginning ? .seconds(10) : .seconds(minutes * 30))
         let seed = seed &* 3 &+ UInt64(part.number)
@@ -127,7 +127,7 @@ struct ProviderSoak: AsyncParsableCommand {
         machine.peers.relent()
     }
 
-    /// Notes when this process has not run for so long that its engine looks like one that hangs.
+    /// Records pauses of this process that make its engine look like a hanging engine.
     private func watchClock(_ ledger: Ledger, until end: ContinuousClock.Instant) {
         while !isOver(end) {
             let before = ContinuousClock.now

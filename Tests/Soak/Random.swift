@@ -2,7 +2,7 @@
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
-    /// - Parameter stream: each has numbers of its own, so that threads do not decide about each other's.
+    /// - Parameter stream: each stream has separate numbers, so that threads do not influence each other.
     init(seed: UInt64, stream: UInt64) {
         state = seed &+ stream &* 0xBF58_476D_1CE4_E5B9
     }

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// One client that asks again and again, each time for what its seed says, and puts down what came of it.
+/// A client that sends requests by its seed and records their outcomes.
 struct SoakClient {
     enum Kind: CaseIterable {
         case short, stream, longStream, leavesEarly, leavesLate, badHMAC, unknownModel, largeBody, tooLargeBody
@@ -28,7 +28,7 @@ struct SoakClient {
         random = SeededRandom(seed: seed, stream: UInt64(number))
     }
 
-    /// One request and what came of it; blocks.
+    /// A request and its outcome; blocks.
     mutating func ask() {
         count += 1
         let kind = random.pick(Self.kinds)
@@ -51,7 +51,7 @@ struct SoakRequest {
     let id: String
     /// Tokens after which a client that leaves does.
     private let patience: Int
-    /// Tokens of a stream that nobody wants to the end: 10 s at least.
+    /// Tokens of a stream that no client reads to the end: 10 s at least.
     static let endless = 5000
 
     init(_ kind: SoakClient.Kind, id: String, patience: Int) {

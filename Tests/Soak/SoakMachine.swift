@@ -13,7 +13,7 @@ final class SoakMachine: Sendable {
     private let directory: TemporaryDirectory
     private let listener: UnixListener
     private let running = Mutex<[ChildProcess]>([])
-    /// What was wrong with how those ended that were restarted, and the logs of all of them.
+    /// Problems at the end of restarted workers, and the logs of all workers.
     private let ended = Mutex<[String]>([])
     private let oldLogs = Mutex<[String]>([])
 
@@ -49,10 +49,10 @@ final class SoakMachine: Sendable {
 
     // MARK: Processes
 
-    /// The first runs all the time; the last is the one that is restarted.
+    /// The first worker always runs; the last worker is restarted.
     var workers: [ChildProcess] { running.withLock { $0 } }
 
-    /// What went wrong with those that were restarted.
+    /// Problems of restarted workers.
     var problems: [String] { ended.withLock { $0 } }
 
     /// Lines of all workers' logs about requests that took 5 s and more, to look into a problem.
@@ -111,7 +111,7 @@ final class SoakMachine: Sendable {
 
     // MARK: What the workers hold
 
-    /// Waits until nobody is served any more, every place is free and no child runs, and tells what is held then.
+    /// Waits until all requests have ended, every place is free and no child runs, and returns the holdings.
     func rest() throws -> [Holdings] {
         try PlaceCheck(self).run()
         var best = workers.map { Holdings(of: $0.pid) }

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A whole response, and whether it is one that its request may have.
+/// A complete response, and whether its request may have it.
 struct SoakResponse {
     private let status: Int
     private let isStream: Bool
@@ -46,7 +46,7 @@ struct SoakResponse {
         case .longStream: status == 200 && text == Self.stream(200)
         case .leavesLate, .leavesEarly: status == 200 && text == Self.stream(SoakRequest.endless)
         case .unknownModel: status == 404 && text.contains("model not found")
-        // Busy is a response as well; 503 when engine or GPU have trouble, and it says so.
+        // Busy is a response as well; 503, with the reason, when engine or GPU have trouble.
         case .busy: status == 200 && text.hasPrefix(#"{"busy":"#)
         case .health: status == 200 || status == 503 && text.contains(#""errors":["#)
         // Never.

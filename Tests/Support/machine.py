@@ -1,4 +1,4 @@
-"""What tests in Python need of the computer that they run on: waiting, processes that end with the test, the sandbox."""
+"""What tests in Python need from the computer: waiting, processes that end with the test, the sandbox."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ class Processes:
             self.kill(process)
 
     def start(self, *command, log, **options):
-        """Starts a command in a session of its own, whose output goes to the file `log`."""
+        """Starts a command in a new session; its output goes to the file `log`."""
         with open(log, "wb") as output:
             process = subprocess.Popen(
                 [str(word) for word in command], stdout=output, stderr=subprocess.STDOUT, start_new_session=True,

@@ -1,4 +1,4 @@
-"""The one machine that all tests share: it is booted once, and lives from the installation to the last purge."""
+"""The machine that all tests share: it is booted once, and lives from the installation to the last purge."""
 
 import fcntl
 import os
@@ -16,7 +16,8 @@ from Support.machine import RELEASE, ROOT, require, require_built, require_root
 
 pytest_plugins = ["Support.session"]
 
-# The order of the files; within a file, tests run as they are written. Each starts from what those before have left.
+# The order of the files; within a file, tests run as they are written. Each test starts from the state that earlier tests
+# leave.
 LIFE = [
     "install", "configure", "metrics", "reload", "by_name", "nginx_group", "timers", "reboot", "restart", "crash", "nvml", "purge",
     "upgrade", "last_purge",

@@ -1,4 +1,4 @@
-"""A Debian with a systemd of its own, booted by systemd-nspawn in a folder, whose network is loopback alone."""
+"""A Debian with systemd, booted by systemd-nspawn in a folder, with loopback as its only network."""
 
 import hashlib
 import os
@@ -151,7 +151,7 @@ class Debian:
         return result.returncode == 0
 
     def write(self, path, text):
-        """Writes a file: a new one in a folder that is made, or the text of one that keeps owner and mode."""
+        """Writes a new file, and its folder, or the text of an existing file, which keeps owner and mode."""
         self.do("sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1"', "sh", path, input=text)
 
     def stat(self, *paths):

@@ -57,7 +57,7 @@ class Load:
         reader, writer = await asyncio.open_connection("127.0.0.1", 8080)
         try:
             head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            # Each is a client of its own: all at once are more than nginx allows a client.
+            # Each is a separate client: together they exceed nginx's limit for a client.
             head += f"X-Forwarded-For: 198.51.100.{client}\r\n"
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write((head + body).encode())

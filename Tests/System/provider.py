@@ -114,7 +114,7 @@ class Provider:
     # --- What its operator does ---------------------------------------------------------------------
 
     def install(self, deb):
-        """Installs a package; nothing answers a question of dpkg's, as there is none."""
+        """Installs a package; dpkg asks no question, so none is answered."""
         self.debian.do("apt-get", "install", "--quiet", "--yes", f"/opt/debs/{deb}.deb")
 
     def is_installed(self):

@@ -1,4 +1,4 @@
-"""A purge while the operator's own site has a plain include, without whose file nginx does not start."""
+"""A purge while the operator's own site has a plain include: nginx does not start without the file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""nginx in a group of its own, as nginx.org's package has it."""
+"""nginx in a separate group, as in nginx.org's package."""
 
 import pytest
 from Support.machine import wait_for

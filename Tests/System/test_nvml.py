@@ -1,4 +1,4 @@
-"""A library in the place of NVIDIA's: a child of the worker loads it, within all that the unit closes off."""
+"""A library in place of NVIDIA's: a child of the worker loads it, within the unit's restrictions."""
 
 import pytest
 from Support.machine import wait_for

@@ -8,7 +8,7 @@ from provider import lost_nothing
 
 @pytest.fixture(scope="module")
 def counts(serving, provider, debian):
-    """What became of the streams; the machine has booted again."""
+    """The outcome of the streams; the machine has booted again."""
     # 10 s each, which is more than nginx gives a stream when it is merely restarted.
     load = provider.load("--long", "8", "--long-parallel", "8", "--long-tokens", "200")
     load.wait_for(8)

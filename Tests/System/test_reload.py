@@ -27,7 +27,7 @@ def pids(provider, streams):
 
 @pytest.fixture(scope="module")
 def good(provider, streams):
-    """A configuration whose effect a client sees: no request is small enough."""
+    """A configuration with a visible effect: no request is small enough."""
     provider.set_max_body(20)
     return provider.config
 

@@ -1,4 +1,4 @@
-"""Upgrades from the previous version, whose configuration is a conffile."""
+"""Upgrades from the previous version, which had its configuration as a conffile."""
 
 from types import SimpleNamespace
 

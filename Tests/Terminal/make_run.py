@@ -324,7 +324,7 @@ def close_terminal(phase):
 
 
 def close_terminal_of_make(phase):
-    """As `ssh -t HOST make run` has it: make leads the session and waits for its child whatever happens."""
+    """As in `ssh -t HOST make run`: make leads the session and waits for its child whatever happens."""
     with make_run(phase, leads_session=True) as terminal:
         terminal.close()
         start = time.monotonic()

@@ -5,7 +5,7 @@ public enum BuiltProduct {
     /// The path of an executable product.
     ///
     /// `swift test` builds all products into the directory of the test bundle it then runs.
-    /// - Throws: `NotBuilt` when there is no such executable.
+    /// - Throws: `NotBuilt` when the executable does not exist.
     public static func path(_ name: String) throws -> String {
         let directory = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         let path = directory.appendingPathComponent(name).path

@@ -15,7 +15,7 @@ public final class ChildProcess: Sendable {
     private let directory: TemporaryDirectory
     private let exit = Mutex<Exit?>(nil)
 
-    /// Starts a program in a process group of its own.
+    /// Starts a program in a new process group.
     ///
     /// - Parameters:
     ///   - executable: a path, or a name looked up on PATH.
@@ -96,7 +96,7 @@ public final class ChildProcess: Sendable {
 
     /// Sends a signal to the program alone; does nothing once it has ended.
     public func send(signal: CInt) {
-        // Under the lock nobody reaps it meanwhile, so the number is still its own.
+        // Under the lock no other thread reaps it, so the number is still valid.
         exit.withLock { if $0 == nil { _ = kill(pid, signal) } }
     }
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// An HTTP response as curl, a client that is not ours, saw it.
+/// An HTTP response as seen by curl, a foreign client.
 public struct CurlResponse: Sendable {
     public let status: Int
     /// The head of the last response, lines as they came.
@@ -48,7 +48,7 @@ public func curl(_ arguments: [String]) async throws -> CurlResponse {
         throw NeverHappened(description: "curl got no response: \(process.standardError)")
     }
     let heads = try String(contentsOfFile: directory.path + "/head", encoding: .utf8)
-    // An interim response (100 Continue) comes before the one that counts.
+    // An interim response (100 Continue) comes before the final response.
     let head = heads.components(separatedBy: "\r\n\r\n").last { $0.hasPrefix("HTTP/") } ?? ""
     let status = head.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
     return CurlResponse(status: status, head: head, body: process.standardOutput)

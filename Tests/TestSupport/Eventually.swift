@@ -20,7 +20,7 @@ public func eventually(
     }
 }
 
-/// The same for code that blocks on a thread of its own (`onThread`, scripts).
+/// The same for code that blocks its own thread (`onThread`, scripts).
 ///
 /// - Parameter detail: put behind the error's words.
 public func waitUntil(_ what: String, detail: () -> String = { "" }, _ condition: () throws -> Bool) throws {

@@ -1,6 +1,6 @@
 public import Foundation
 
-/// A program named nvidia-smi in a directory of its own that does what a test says.
+/// A program named nvidia-smi, in a separate directory, under the test's control.
 public final class FakeNvidiaSMI: Sendable {
     public let directory: TemporaryDirectory
 

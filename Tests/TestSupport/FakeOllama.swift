@@ -25,7 +25,7 @@ public final class FakeOllama: Sendable {
     public let stopped = Gate()
 
     private struct State {
-        /// The completion that runs, and behind it those that wait.
+        /// The running completion, and behind it the waiting completions.
         var line: [Int] = []
         var last = 0
     }
@@ -38,7 +38,7 @@ public final class FakeOllama: Sendable {
         self.maxQueue = maxQueue
     }
 
-    /// Completions that wait for the one that runs.
+    /// Completions that wait for the running completion.
     public var queued: Int { state.withLock { max(0, $0.line.count - 1) } }
 
     public func serve(_ request: ScriptedRequest) throws {
@@ -94,7 +94,7 @@ public final class FakeOllama: Sendable {
         var asked = try? decoder.decode(Asked.self, from: Data(body))
         switch request.head["Content-Encoding"] {
         case nil: break
-        // Nothing here unpacks it: any such body asks for the first model.
+        // Nothing here unpacks it: any compressed body asks for the first model.
         case "zstd": asked = Asked(model: models[0], messages: nil, prompt: nil, stream: nil, streamOptions: nil)
         // Taken for JSON, which it is not.
         default: asked = nil
@@ -144,7 +144,7 @@ public final class FakeOllama: Sendable {
 
     /// One request of a model runs at a time (`OLLAMA_NUM_PARALLEL` 1); the others wait without a byte.
     ///
-    /// - Returns: false for a request that has been answered, or whose client has left.
+    /// - Returns: false for a request that has its response, or has lost its client.
     private func takeTurn(_ request: ScriptedRequest) throws -> Bool {
         guard let number = enter() else {
             // No Retry-After.
@@ -162,7 +162,7 @@ public final class FakeOllama: Sendable {
         return true
     }
 
-    /// - Returns: a number of its own in the line; nil when the queue is full.
+    /// - Returns: its number in the line; nil when the queue is full.
     private func enter() -> Int? {
         state.withLock { state in
             guard state.line.count <= maxQueue else { return nil }

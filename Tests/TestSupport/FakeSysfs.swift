@@ -1,6 +1,6 @@
 import Foundation
 
-/// A sysfs with GPUs in a directory of its own.
+/// A sysfs with GPUs in a separate directory.
 public final class FakeSysfs: Sendable {
     public let directory: TemporaryDirectory
 

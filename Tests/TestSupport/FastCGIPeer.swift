@@ -1,4 +1,4 @@
-/// What nginx is to the worker, for requests that nginx itself would never send (FastCGI Specification 1.0).
+/// Takes nginx's place, for requests that nginx would never send (FastCGI Specification 1.0).
 public final class FastCGIPeer {
     public let connection: SocketConnection
 

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Tells the first request of each connection from those on a kept one.
+/// Tells the first request of each connection from later requests.
 public final class FirstUses: Sendable {
     private let seen = Mutex<Set<ObjectIdentifier>>([])
 

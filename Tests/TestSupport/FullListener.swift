@@ -1,4 +1,4 @@
-/// A listening socket whose queue is full, so that connecting to it gets no response at all (listen(2)).
+/// A listening socket with a full queue: connecting to it gets no response at all (listen(2)).
 public final class FullListener: Sendable {
     private let socket: ListeningSocket
     private let waiting: SocketConnection

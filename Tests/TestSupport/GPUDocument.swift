@@ -8,7 +8,7 @@ extension FakeNvidiaSMI {
         document([(utilization, elements)])
     }
 
-    /// The same of several GPUs, whose UUIDs end in 4, 5 and so on.
+    /// A document of several GPUs, with UUIDs that end in 4, 5 and so on.
     public static func document(_ gpus: [(utilization: String, elements: String)]) -> String {
         """
         <?xml version="1.0" ?>
@@ -21,7 +21,7 @@ extension FakeNvidiaSMI {
         """
     }
 
-    /// The UUID of a GPU of such a document, by its position.
+    /// The UUID of a GPU of a document, by its position.
     public static func uuid(_ index: Int = 0) -> String { "GPU-00000000-1111-2222-3333-44444444444\(4 + index)" }
 
     private static func gpu(_ utilization: String, uuid: String, elements: String) -> String {

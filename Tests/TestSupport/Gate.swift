@@ -19,7 +19,7 @@ public final class Gate: Sendable {
     }
 }
 
-/// Runs blocking code on a thread of its own, so that tests that wait hold none of Swift's few.
+/// Runs blocking code on a new thread, so that waiting tests hold none of Swift's few threads.
 public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withTaskExecutorPreference(ThreadExecutor()) { try body() }
 }

@@ -1,4 +1,4 @@
-/// A client that sends one request on a connection of its own and sees the response as it arrives.
+/// A client that sends one request on a new connection and sees the response as it arrives.
 public final class HTTPProbe: Sendable {
     public let connection: SocketConnection
 
@@ -31,7 +31,7 @@ public final class HTTPProbe: Sendable {
     }
 }
 
-/// A response whose body is still to be read.
+/// A response with an unread body.
 public struct HTTPProbeResponse {
     public let head: HTTPHead
     public let body: HTTPBody

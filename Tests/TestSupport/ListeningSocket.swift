@@ -1,9 +1,9 @@
 import Foundation
 
-/// A TCP port of 127.0.0.1 that stays a test's own while nobody listens on it: connections are refused then.
+/// A reserved TCP port of 127.0.0.1, which refuses connections while nobody listens.
 ///
-/// A socket that is bound but does not listen holds it. Both it and those that listen have SO_REUSEADDR, which lets
-/// them share the port as long as one of them listens at most (socket(7)).
+/// A socket that is bound but does not listen holds it. The reservation and the listening sockets have SO_REUSEADDR: they
+/// share the port while at most one of them listens (socket(7)).
 public final class PortReservation: Sendable {
     public let port: Int
     private let descriptor: CInt
@@ -27,12 +27,12 @@ public final class ListeningSocket: Sendable {
         try self.init(backlog: 128)
     }
 
-    /// - Parameter address: in place of 127.0.0.1, for a test that such a socket is refused.
+    /// - Parameter address: in place of 127.0.0.1, for tests that other addresses are refused.
     public convenience init(address: String) throws {
         try self.init(backlog: 128, address: address)
     }
 
-    /// - Parameter reservation: whose port it is; nil for a new one.
+    /// - Parameter reservation: the owner of the port; nil for a new port.
     init(backlog: CInt, on reservation: PortReservation? = nil, address: String = "127.0.0.1") throws {
         (descriptor, port) = try bound(to: reservation?.port ?? 0, of: address, isShared: reservation != nil)
         guard listen(descriptor, backlog) == 0 else { throw SocketError("listen") }

@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// A real nginx with the repository's configuration, unprivileged, in a directory of its own.
+/// A real nginx with the repository's configuration, unprivileged, in its own directory.
 public final class NginxServer: Sendable {
     /// Where it listens on 127.0.0.1.
     public let port: Int
@@ -18,8 +18,8 @@ public final class NginxServer: Sendable {
     ///
     /// - Parameters:
     ///   - workerSocket: the worker's Unix socket; need not exist yet.
-    ///   - engine: address and port for the files of `ollama.forward: nginx`; nil leaves those out.
-    ///   - command: what is to run nginx, with its command line behind it; it has to become nginx.
+    ///   - engine: address and port for the files of `ollama.forward: nginx`; nil leaves these files out.
+    ///   - command: runs nginx, whose command line follows; it has to become nginx.
     ///   - limitsClients: whether the limits for each client are as shipped. Tests ask hundreds of times a second from one
     ///     address, which they are there to stop.
     ///   - extraServerDirectives: put into the server block, for example a location of the test's own.
@@ -100,7 +100,7 @@ public final class NginxServer: Sendable {
         return directory
     }
 
-    /// The command line for such a prefix.
+    /// The command line for a prefix.
     public static func arguments(_ prefix: TemporaryDirectory) -> [String] {
         ["-e", "stderr", "-p", prefix.path, "-c", prefix.path + "/nginx.conf"]
     }
@@ -151,7 +151,7 @@ public final class NginxServer: Sendable {
     /// What it has written to its error log so far.
     public var errorLog: String { log("error.log") }
 
-    /// What is in another of its logs, named by its place in the prefix.
+    /// The text of another of its logs, named by its path in the prefix.
     public func log(_ name: String) -> String {
         String(decoding: FileManager.default.contents(atPath: directory.path + "/" + name) ?? Data(), as: UTF8.self)
     }
@@ -163,7 +163,7 @@ public final class NginxServer: Sendable {
         try await process.waitForExit()
     }
 
-    /// The same for code that blocks on a thread of its own.
+    /// The same for code that blocks its own thread.
     public func stopAndWait() throws {
         guard let process = process.withLock({ $0 }) else { return }
         process.terminate()

@@ -1,4 +1,4 @@
-/// What may be in the environment of a program of ours, and what of it a child needs.
+/// Variables in the environment of our programs, and the variables that a child needs.
 public enum OthersEnvironment {
     /// Handed on, besides PATH.
     public static let needed = [
@@ -7,7 +7,7 @@ public enum OthersEnvironment {
         "NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "utility", "CUDA_VISIBLE_DEVICES": "0",
     ]
 
-    /// Kept: some are secrets, some lead to one, and of the last nobody knows what it is.
+    /// Kept from children: secrets, paths to secrets, and an unknown variable.
     public static let secret = [
         "PROVIDER_NONE", "NGROK_AUTHTOKEN", "OPENAI_API_KEY", "NVIDIA_API_KEY", "CREDENTIALS_DIRECTORY",
         "NOTIFY_SOCKET",

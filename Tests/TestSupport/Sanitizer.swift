@@ -5,20 +5,20 @@ public enum Sanitizer: String, Sendable {
     case address = "AddressSanitizer"
     case thread = "ThreadSanitizer"
 
-    /// The one that this process runs with.
+    /// The sanitizer of this process.
     public static let current: Sanitizer? = {
-        // Each brings its own functions along, and nobody else has them.
+        // Each sanitizer has its own functions.
         if dlsym(nil, "__asan_init") != nil { return .address }
         return dlsym(nil, "__tsan_init") != nil ? .thread : nil
     }()
 
-    /// How many times longer than usual a test waits before it gives up: a sanitizer slows all programs down several times,
-    /// and the machine has the same few processors for them.
+    /// The factor by which tests wait longer than usual before they give up: a sanitizer slows all programs down several
+    /// times.
     public static let slowness = current == nil ? 1 : 10
 
     /// Why nothing can be said of how much memory a program takes; nil without a sanitizer.
     public static let memoryObstacle = current.map {
-        "\($0.rawValue) takes memory of its own, several times that of the program"
+        "\($0.rawValue) takes several times the memory of the program"
     }
 
     /// Put into a child's environment, so that it reports as scripts/test-sanitized says.
@@ -28,8 +28,8 @@ public enum Sanitizer: String, Sendable {
 }
 
 extension Duration {
-    /// How long a test waits for what has to come. It only ends one that has failed already: it is far above what the
-    /// slowest machine needs.
+    /// How long a test waits for what has to come. It only ends tests that have failed already: the slowest machine needs far
+    /// less.
     public static let patience = Duration.seconds(60 * Sanitizer.slowness)
 }
 

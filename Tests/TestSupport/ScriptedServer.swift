@@ -1,9 +1,9 @@
 import Foundation
 import Synchronization
 
-/// An HTTP server whose every byte a test decides: the engine and the central system of the tests.
+/// An HTTP server under the test's control, to the byte: the engine and the central system of the tests.
 ///
-/// Each connection has a thread of its own; the script runs once for each request on it and may block.
+/// Each connection has its own thread; the script runs once for each request on it and may block.
 public final class ScriptedServer: Sendable {
     public typealias Script = @Sendable (ScriptedRequest) throws -> Void
 
@@ -52,7 +52,7 @@ public final class ScriptedServer: Sendable {
         }
     }
 
-    /// Refuses new connections and closes those there are.
+    /// Refuses new connections and closes existing connections.
     public func stop() {
         let (socket, connections) = record.withLock { record in
             defer { record.socket = nil }
@@ -91,7 +91,7 @@ public final class ScriptedRequest {
 
     public func bodyText() throws -> String { String(decoding: try body.all(), as: UTF8.self) }
 
-    /// A whole response.
+    /// A complete response.
     public func respond(
         _ status: Int, _ text: String, type: String = "application/json", headers: [String] = []
     ) throws {
@@ -120,7 +120,7 @@ public final class ScriptedRequest {
         try endStream()
     }
 
-    /// One event of a stream, as a chunk of its own.
+    /// One event of a stream, as a separate chunk.
     public func event(_ data: String) throws {
         try chunk("data: \(data)\n\n")
     }

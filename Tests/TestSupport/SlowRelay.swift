@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// Passes connections on to a server, whose bytes it is slow to bring back.
+/// Passes connections on to a server, and returns its bytes slowly.
 public final class SlowRelay: Sendable {
     private let socket: ListeningSocket
     private let target: Int

@@ -3,7 +3,7 @@ import Synchronization
 
 /// A connected socket with blocking, buffered reads; both ends of every test connection are one.
 public final class SocketConnection: @unchecked Sendable {
-    // `@unchecked`: `descriptor` is closed once, under the lock; `buffer` belongs to the one thread that reads.
+    // `@unchecked`: `descriptor` is closed once, under the lock; `buffer` belongs to the reading thread.
     private let state: Mutex<Int32?>
     private var buffer: [UInt8] = []
     private var position = 0

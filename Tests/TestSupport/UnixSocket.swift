@@ -14,7 +14,7 @@ public final class UnixListener: Sendable {
     deinit { close(descriptor) }
 }
 
-/// A connection to a Unix socket, as nginx makes them; for one that says nothing.
+/// A silent connection to a Unix socket, as nginx makes them.
 public final class UnixConnection: Sendable {
     private let descriptor: CInt
 

@@ -45,7 +45,7 @@ extension ChildProcess {
         try await eventually("the worker is ready") { try isReady }
     }
 
-    /// The same for code that blocks on a thread of its own.
+    /// The same for code that blocks its own thread.
     public func blockUntilReady() throws {
         try waitUntil("the worker is ready") { try isReady }
     }
@@ -61,5 +61,5 @@ extension ChildProcess {
 /// A PATH without nvidia-smi, also on a machine that has one.
 public let noPrograms = "/nonexistent"
 
-/// A PATH whose nvidia-smi shows one idle GPU.
+/// A PATH with an nvidia-smi that shows one idle GPU.
 public let idleGPU = Repository.root + "/Tests/Fakes/idle"

@@ -71,7 +71,7 @@ extension Fault {
         },
     ]
 
-    /// A fault of a central system that the worker reaches by TLS, and whose authority it trusts.
+    /// A fault of a central system behind TLS, with a trusted authority.
     private static func behindTLS(
         _ name: String, doctor: String, fault: @escaping @Sendable (TLSServer) async throws -> Void,
         over: @escaping @Sendable (TLSServer) async throws -> Void
@@ -95,7 +95,7 @@ extension Fault {
         }
     }
 
-    /// A central system whose TLS is slow, and which is then reached without the slowness.
+    /// A central system with slow TLS at first.
     private static func slowTLS(
         _ name: String, recovery: String = nextRequest, relay: @escaping @Sendable (_ port: Int) throws -> SlowRelay
     ) -> Fault {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A fault, what is done to see it, and what is expected of the recovery.
+/// A fault, the steps that cause it, and the expected recovery.
 struct Fault: Sendable, CustomTestStringConvertible {
     /// The parts of docs/RELIABILITY.md, in order.
     enum Part: String, CaseIterable {
@@ -57,7 +57,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    /// Runs it; what came of it has to be what the document says, or becomes that with `$WRITE_RELIABILITY`.
+    /// Runs the fault and compares the outcome with the document; with `$WRITE_RELIABILITY` it writes the document.
     func verify() async throws {
         if let obstacle = obstacle() {
             guard !isRare, ProcessInfo.processInfo.environment["CI"] == "true" else {
@@ -71,7 +71,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
 }
 
 extension Fault {
-    /// A response that is no HTTP.
+    /// A response that is not HTTP.
     static let garbage: ScriptedServer.Script = { request in
         _ = try request.bodyText()
         try request.connection.send((0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ $0 >> 3) })

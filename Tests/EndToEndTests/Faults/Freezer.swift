@@ -1,8 +1,8 @@
 import Foundation
 import TestSupport
 
-/// A control group whose processes can be stopped so that not even SIGKILL ends them: the freezer of version 1. That of
-/// version 2 lets a frozen process be killed.
+/// A control group that stops its processes so that not even SIGKILL ends them: the freezer of version 1. The freezer of
+/// version 2 lets SIGKILL end a frozen process.
 final class Freezer: Sendable {
     private static let root = "/sys/fs/cgroup/freezer"
     private let path: String
@@ -18,7 +18,7 @@ final class Freezer: Sendable {
     }
 
     deinit {
-        // Frozen processes would be left for good.
+        // Frozen processes would stay forever.
         try? thaw()
         rmdir(path)
     }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 
 extension Fault {
-    /// What nvidia-smi can do to us. Four requests that reach the worker meanwhile; none of them waits for it.
+    /// What nvidia-smi can do to us. Four requests that reach the worker during the fault; none of them waits for its end.
     static let gpu: [Fault] = [
         nvidiaSMI("nvidia-smi hangs", "once it has been ended, 5 s after its start") {
             try $0.behave("echo $$ >$here/hanging\nexec sleep 600\n")
@@ -231,7 +231,7 @@ extension Fault {
         }
     }
 
-    /// What both say in turn; nvidia-smi is asked for details with each report.
+    /// The alternating words of both; nvidia-smi is asked for details with each report.
     private static func besideNvidiaSMI(
         _ responses: String, _ state: FakeGPU.State, _ recovery: String
     ) async throws -> Outcome {
@@ -286,7 +286,7 @@ extension Fault {
         }
     }
 
-    /// The report is 503 and says so; to compare with what completions are told.
+    /// The report is a 503 with the reason, to compare with the refusals of completions.
     private static func health(_ rig: FaultRig) throws -> Sighting {
         // One report is given for up to a second.
         try rig.deployment.waitUntil("the report is 503") {

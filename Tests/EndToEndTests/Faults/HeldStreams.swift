@@ -1,6 +1,6 @@
 import TestSupport
 
-/// An engine whose streams wait after their first token.
+/// An engine that holds its streams after their first token.
 struct HeldStreams: Sendable {
     let began = Gate()
     let finish = Gate()
@@ -31,7 +31,7 @@ struct HeldStreams: Sendable {
         began.open()
     }
 
-    /// Streams whose first token has come; what becomes of them is theirs to tell.
+    /// Streams after their first token; each tells its outcome.
     func start(_ rig: FaultRig) throws -> [() -> Sighting] {
         rig.fault.value = true
         let probes = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension Fault {
-    /// What the machine can run out of, and what else it can do.
+    /// The machine's limits, and its other faults.
     static let machine: [Fault] = [
         descriptorsAreFew,
         descriptorsRunOut,
@@ -16,7 +16,7 @@ extension Fault {
         clockJumps(byYears: -1, "the clock jumps back a year, streams running"),
     ]
 
-    /// An engine that responds once it may.
+    /// An engine that waits for permission to respond.
     static func held(_ gate: Gate) -> ScriptedServer.Script {
         { request in
             _ = try request.bodyText()
@@ -25,7 +25,7 @@ extension Fault {
         }
     }
 
-    /// A request that finds no thread waits for one that exists.
+    /// A request without a thread waits for an existing thread.
     private static let threadsRunOut = Fault(
         .machine, "no thread can be started (RLIMIT_NPROC 1), with 24 requests at once",
         obstacle: OtherUser.obstacle, isRare: !OtherUser.isRoot

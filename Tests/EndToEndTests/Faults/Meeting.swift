@@ -1,7 +1,7 @@
 import Synchronization
 import TestSupport
 
-/// Holds those who come to a place until all who are expected there have come; nobody while none are expected.
+/// Holds arrivals until all expected arrivals are there; holds none while none are expected.
 final class Meeting: Sendable {
     private struct Place {
         var expected = 0

@@ -3,10 +3,10 @@ import TestSupport
 import Testing
 
 extension Fault {
-    /// Almost what is held back of one response.
+    /// Almost the size up to which a response is buffered.
     private static let size = 7 * 1024 * 1024
 
-    /// An engine whose responses are of that size, and end once they may.
+    /// An engine with responses of that size, which it ends on permission.
     private static func large(_ all: Gate) -> ScriptedServer.Script {
         { request in
             _ = try request.bodyText()
@@ -17,7 +17,7 @@ extension Fault {
         }
     }
 
-    /// Sixty-four such responses at once, in half of the memory that would take.
+    /// Sixty-four of these responses at once, in half of the memory that they would need.
     static let memoryIsScarce = Fault(
         .machine, "memory is scarce (RLIMIT_DATA 256 MiB above what is used), with 64 responses of 7 MiB at once",
         obstacle: Sanitizer.memoryObstacle
@@ -33,7 +33,7 @@ extension Fault {
             let used = Vitals.kibibytes("VmData", of: worker.pid) ?? 0
             try limitSoftly(worker, "--data=\((used + 256 * 1024) * 1024):")
             let probes = try (0..<64).map { _ in try rig.start() }
-            // Those that cannot be held back are on their way to their clients, who read them at last.
+            // Responses that cannot be buffered are on their way to their clients, which read them at last.
             try rig.deployment.waitUntil("all are under way") { rig.begun == begun + probes.count }
             for _ in probes { all.open() }
             let seen = probes.map(Sighting.of)

@@ -4,8 +4,8 @@ import Testing
 
 /// Host names as one worker sees them: names of the test's own, and no name server.
 ///
-/// The worker runs in a namespace of mounts that has other files for /etc/hosts and /etc/resolv.conf; with the only name
-/// server on a port that nobody listens on, a look-up fails at once, whatever network the machine has.
+/// The worker runs in a mount namespace with other files for /etc/hosts and /etc/resolv.conf. Nothing listens on the name
+/// server's port, so a look-up fails at once, whatever the machine's network.
 final class Names: Sendable {
     /// Why it cannot be done here.
     static var obstacle: String? {
@@ -30,7 +30,7 @@ final class Names: Sendable {
         try directory.write("nameserver 127.0.0.1\n", to: "resolv.conf")
     }
 
-    /// A name that is new to the worker: neither a connection nor libcurl's memory has it.
+    /// A name that is new to the worker: libcurl has neither a connection nor an address for it.
     func next() -> String { "peer-\(used.next()).provider.invalid" }
 
     /// From the next look-up on the name resolves. The file stays the same one: it is what is mounted.
@@ -38,12 +38,11 @@ final class Names: Sendable {
         try Data("127.0.0.1 \(host)\n".utf8).write(to: URL(fileURLWithPath: hosts))
     }
 
-    /// Puts a file that has the name before the FIFO, which glibc could not read (it wants to seek), and lets those go on
-    /// who wait for the FIFO.
+    /// Replaces the FIFO, which glibc cannot read (it seeks), by a file with the name, and releases the readers of the FIFO.
     func release(_ worker: ChildProcess, _ host: String) throws {
         let file = try directory.write("127.0.0.1 \(host)\n", to: "found")
         try enter(worker, "mount", "--bind", file, "/etc/hosts")
-        // Fails when nobody is left who waits.
+        // Fails when no reader waits.
         while case let writer = open(hosts, O_WRONLY | O_NONBLOCK | O_CLOEXEC), writer >= 0 { close(writer) }
     }
 
@@ -81,7 +80,7 @@ final class Names: Sendable {
             central: peer == .central ? "http://\(host):\(central)" : nil)
     }
 
-    /// A peer whose name does not resolve at first.
+    /// A peer with a name that does not resolve at first.
     static func unresolvable(_ peer: Peer) async throws -> Fault.Outcome {
         let names = try Names()
         let rig = try await FaultRig.movable(workerCommand: names.command)
@@ -98,8 +97,8 @@ final class Names: Sendable {
         }
     }
 
-    /// A peer whose look-up hangs at first. Nobody waits for it any longer than for a connection, and the threads that do
-    /// the looking up end with it.
+    /// A peer with a look-up that hangs at first. Requests wait for it no longer than for a connection, and the look-up's
+    /// threads end with it.
     static func hanging(_ peer: Peer) async throws -> Fault.Outcome {
         let names = try Names(isHanging: true)
         let rig = try await FaultRig.movable(workerCommand: names.command)
@@ -110,7 +109,7 @@ final class Names: Sendable {
             let outcome = try await onThread {
                 let begun = rig.begun
                 let seen = rig.crowd()
-                // One thread each, of those that libcurl has given up.
+                // One thread for each look-up that libcurl has given up.
                 #expect(Holdings(of: rig.deployment.worker.pid).threads >= base.threads + FaultRig.crowd)
                 let hasReachedEngine = rig.begun > begun
                 try names.release(rig.deployment.worker, host)

@@ -40,7 +40,7 @@ struct OtherUser: Sendable {
 ///
 /// - Parameters:
 ///   - limit: an option of prlimit(1).
-///   - command: what is to run prlimit.
+///   - command: runs prlimit.
 func limitSoftly(_ process: ChildProcess, _ limit: String, through command: [String] = []) throws {
     let tool = try ChildProcess("env", command + ["prlimit", "--pid", "\(process.pid)", limit])
     try waitUntil("prlimit has ended") { tool.ended != nil }

@@ -42,7 +42,7 @@ extension Fault {
         }
     }
 
-    /// The socket is the service manager's, as with the shipped units: what comes meanwhile waits in it.
+    /// The socket is the service manager's, as with the shipped units: connections wait in it.
     private static let workerIsKilled = Fault(
         .processes, "the worker is killed (SIGKILL), and started again as systemd does"
     ) {
@@ -61,7 +61,7 @@ extension Fault {
         }
     }
 
-    /// What came of a worker that has ended: a crowd comes while there is none, and another is started.
+    /// The outcome of a worker's end: a crowd comes while no worker runs, and then another worker starts.
     static func startAgain(_ rig: FaultRig, after running: Outcome) throws -> Outcome {
         let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start() }
         try rig.deployment.startWorker()

@@ -126,7 +126,7 @@ private final class ReporterRig: Sendable {
         }
     }
 
-    /// What comes of steps that are made twice; nothing may be held beyond what was held after the first time.
+    /// The outcome of steps that run twice; the second time may hold no more than the first.
     func outcome(of steps: @Sendable () async throws -> Fault.Outcome) async throws -> Fault.Outcome {
         let outcome = try await steps()
         let base = try await Holdings.atRest(process)

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// What a client saw come of a completion.
+/// The outcome of a completion as its client saw it.
 enum Sighting: Equatable, Sendable {
     /// A whole response of the engine's, or a whole stream up to its `[DONE]`.
     case whole(isStream: Bool)
@@ -29,7 +29,7 @@ enum Sighting: Equatable, Sendable {
         }
     }
 
-    /// What is gone for good, given whether the engine had begun with it.
+    /// What is lost, given whether the engine had begun with it.
     func loss(hasReachedEngine: Bool) -> String {
         switch self {
         case .whole: "nothing"
@@ -39,7 +39,7 @@ enum Sighting: Equatable, Sendable {
         }
     }
 
-    /// What the rig's engine responds.
+    /// The response of the rig's engine.
     static let json = #"{"choices":[]}"#
     static let tokens = ["a", "b", "c"]
 
@@ -49,7 +49,7 @@ enum Sighting: Equatable, Sendable {
         return of(response)
     }
 
-    /// The same for one whose head has come, and perhaps some of its body.
+    /// The same after the head, and perhaps some of the body.
     static func of(_ response: HTTPProbeResponse, begun: [UInt8] = []) -> Sighting {
         let isStream = response.head["Content-Type"] == "text/event-stream"
         var body = begun

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A machine with GPUs of AMD's alone, as the worker sees it: a tree of files in the place of sysfs.
+/// A machine with AMD GPUs only, as the worker sees it: a tree of files instead of sysfs.
 struct AMDMachine: Sendable {
     let sysfs: FakeSysfs
     private let library: Preload

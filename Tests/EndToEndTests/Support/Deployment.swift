@@ -11,7 +11,7 @@ final class Deployment: Sendable {
     let central: ScriptedServer
     var worker: ChildProcess { process.withLock { $0 } }
     let nginx: NginxServer
-    /// Nil on a machine whose GPU is idle all the time.
+    /// Nil on a machine with a GPU that is always idle.
     let gpu: FakeGPU?
     /// Kept: its directory holds the library, which every new child of the worker's loads.
     private let nvml: FakeNVML?
@@ -35,7 +35,7 @@ final class Deployment: Sendable {
     ///   - configuration: contents of the worker's configuration file.
     ///   - gpu: what nvidia-smi shows; nil for one idle GPU.
     ///   - nvml: the library in place of NVIDIA's, which is then asked before nvidia-smi.
-    ///   - workerCommand: what is to run the worker, with its command line behind it; it has to become the worker.
+    ///   - workerCommand: runs the worker, whose command line follows; it has to become the worker.
     ///   - nginxCommand: the same for nginx.
     ///   - inherited: the socket that the worker is handed as systemd does; nil lets it make one.
     ///   - limitsClients, nginxReplacements: as `NginxServer` takes them.
@@ -55,7 +55,7 @@ final class Deployment: Sendable {
         socket = inherited?.path ?? directory.path + "/fcgi.sock"
         gpu = try state.map { try FakeGPU($0) }
         self.nvml = nvml
-        // A test that brings a source of its own has no other.
+        // A test with its own source has no other source.
         let ownPath = settings["PATH"] ?? (nvml == nil ? nil : noPrograms)
         var environment = Self.environment(engine: self.engine, central: self.central, gpu: gpu, path: ownPath)
         environment["PROVIDER_SERVER_SOCKET"] = socket
@@ -80,7 +80,7 @@ final class Deployment: Sendable {
         try await worker.waitUntilReady()
     }
 
-    /// Starts another worker in place of one that has ended; does not wait until it is ready.
+    /// Starts another worker in place of an ended worker; does not wait until it is ready.
     func startWorker() throws {
         let next = try launch()
         process.withLock { $0 = next }
@@ -89,7 +89,7 @@ final class Deployment: Sendable {
     /// The environment of either program: none of ours, so that what the machine has changes no test.
     ///
     /// - Parameters:
-    ///   - gpu: nil for one that is idle all the time.
+    ///   - gpu: nil for a GPU that is always idle.
     ///   - path: where nvidia-smi is looked for in its place.
     static func environment(
         engine: ScriptedServer, central: ScriptedServer, gpu: FakeGPU?, path: String? = nil

@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 
-/// Runs a command that sees another file in the place of one of the machine's, by a namespace of its own.
+/// Runs a command that sees another file instead of a file of the machine, by a mount namespace.
 enum MountNamespace {
     private static let start = ["unshare", "--mount"] + (getuid() == 0 ? [] : ["--map-root-user"])
 
@@ -9,7 +9,7 @@ enum MountNamespace {
     static let isPossible: Bool = {
         let probe = start + ["mount", "--bind", "/etc/passwd", "/etc/passwd"]
         guard let process = try? ChildProcess(probe[0], Array(probe.dropFirst())) else { return false }
-        // One that never ends is as good as one that fails.
+        // A command that never ends counts as failed.
         try? waitUntil("the probe has ended") { process.ended != nil }
         return process.ended == .status(0)
     }()

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What this machine itself has of GPUs, which decides tests that leave `gpu.source` at `auto`.
+/// The GPUs of this machine, which decide tests that leave `gpu.source` at `auto`.
 enum OwnGPU {
     /// What speaks for a GPU here; nil on a CPU machine.
     static let sign: String? = {

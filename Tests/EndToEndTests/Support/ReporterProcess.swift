@@ -4,7 +4,7 @@ extension Deployment {
     /// Starts the built reporter.
     ///
     /// - Parameters:
-    ///   - command: what is to run it, with its command line behind it; it has to become the reporter.
+    ///   - command: runs the reporter, whose command line follows; it has to become the reporter.
     ///   - central: nil where `settings` name it.
     ///   - settings: environment besides what connects the parts; it overrides that.
     static func reporter(

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A central system behind TLS, by an nginx of its own, whose certificate a test chooses.
+/// A central system behind TLS, by another nginx with a certificate that the test chooses.
 final class TLSServer: Sendable {
     enum Certificate: String, CaseIterable, Sendable {
         case good
@@ -52,8 +52,8 @@ final class TLSServer: Sendable {
     /// The requests it has had, with the key that came along.
     var requests: String { nginx.accessLog }
 
-    /// Put in front of a command it makes the authority of `good`, `expired` and `ofAnotherHost` the only one trusted: in
-    /// the place where Debian's libcurl looks (curl-config --ca).
+    /// In front of a command, it makes the authority of `good`, `expired` and `ofAnotherHost` the only trusted authority: in
+    /// the file that Debian's libcurl reads (curl-config --ca).
     var trustingCommand: [String] {
         MountNamespace.showing(directory.path + "/ca.pem", as: "/etc/ssl/certs/ca-certificates.crt")
     }
@@ -83,7 +83,7 @@ final class TLSServer: Sendable {
         for process in Vitals.children(of: pid) + [pid] { kill(process, isPaused ? SIGSTOP : SIGCONT) }
     }
 
-    /// Takes another certificate of the same authority in place of the one it has.
+    /// Replaces its certificate by another certificate of the same authority.
     func renew(_ certificate: Certificate) async throws {
         guard let pid = nginx.pid else { return }
         try await Self.run(Self.signature(certificate), in: directory.path)

@@ -5,7 +5,7 @@ import Testing
 @testable import ProviderHandlers
 
 @Suite struct HMACTests {
-    /// What the central system says, and what becomes of the request.
+    /// The central system's verdict, and the outcome of the request.
     @Test(arguments: [
         (200, #"{"valid":true,"request_data":{"id":7}}"#, nil), (200, #"{"valid":false}"#, "invalid_hmac"),
         (401, #"{"valid":false,"error":"expired"}"#, "invalid_hmac"), (500, #"{"valid":false}"#, "invalid_hmac"),
@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test(arguments: [Configuration.HMACPolicy.optional, .required])
-    func anAbsentOne(policy: Configuration.HMACPolicy) async throws {
+    func anAbsentHMAC(policy: Configuration.HMACPolicy) async throws {
         try await onThread {
             let fixture = try PipelineFixture(configure: { $0.provider.hmac = policy })
             #expect(fixture.complete(hmac: "").code == (policy == .required ? "missing_hmac" : nil))

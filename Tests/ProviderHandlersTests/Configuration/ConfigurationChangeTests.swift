@@ -14,7 +14,7 @@ struct ConfigurationChangeTests {
 
     /// Each key by itself, so that none is forgotten.
     @Test(arguments: settings)
-    func takesEveryKeyButTheFixedOnes(setting: Setting) {
+    func takesEveryKeyButFixedKeys(setting: Setting) {
         let change = ConfigurationChange(from: Configuration(), to: setting.changed)
         if Self.fixed.contains(setting.key) {
             #expect(change.configuration == Configuration())

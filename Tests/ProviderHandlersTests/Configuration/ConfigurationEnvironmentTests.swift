@@ -27,7 +27,7 @@ struct ConfigurationEnvironmentTests {
         #expect(problem == "environment variable \(name): \(expected)")
     }
 
-    @Test func emptyMakesEmptyWhatMayBe() throws {
+    @Test func anEmptyVariableClearsAKeyThatMayBeEmpty() throws {
         let file =
             "server: {socket: /a, socket_group: b}\nngrok: {url: 'http://a'}\ngpu: {devices: [0]}\nprovider: {api_key: a}\n"
         let names = ["SERVER_SOCKET", "SERVER_SOCKET_GROUP", "NGROK_URL", "GPU_DEVICES", "API_KEY"]

@@ -158,7 +158,7 @@ struct ConfigurationErrorTests {
         }
     }
 
-    @Test func theFirstProblemIsTheOnlyOne() throws {
+    @Test func onlyTheFirstProblemIsReported() throws {
         let problem = try ConfigurationFixture().problem("log: {level: a}\nserver: {port: b}\n")
         #expect(problem == "config.yaml:1: log.level: expected \(levels), found \"a\"")
     }

@@ -110,7 +110,7 @@ struct ConfigurationFileTests {
     }
 
     /// Sizes of files in /proc read as 0.
-    @Test func whatCountsIsWhatIsRead() throws {
+    @Test func theReadTextCounts() throws {
         let problem = try fixture.problem { try fixture.load(path: "/proc/self/status") }
         #expect(problem?.hasPrefix("/proc/self/status:") == true)
     }
@@ -120,7 +120,7 @@ struct ConfigurationFileTests {
         #expect(problem == "/no\u{FFFD}\u{FFFD}[31m: cannot be read: No such file or directory")
     }
 
-    @Test func samplesThatAreTooOldAtOnceAreWarnedOf() throws {
+    @Test func samplesThatAreAlwaysTooOldGetAWarning() throws {
         let loaded = try fixture.load("gpu: {sample_interval: 3, max_sample_age: 3}\n")
         #expect(
             loaded.warnings == [

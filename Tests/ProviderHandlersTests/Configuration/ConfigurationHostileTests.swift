@@ -3,7 +3,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Texts that nobody means as a configuration: they end in a configuration or an error, and soon.
+/// Hostile texts: they end in a configuration or an error, and soon.
 @Suite("Configuration: hostile files")
 struct ConfigurationHostileTests {
     let fixture: ConfigurationFixture

@@ -111,7 +111,7 @@ let settings: [Setting] = [
 
 @Suite("Configuration: keys")
 struct ConfigurationKeyTests {
-    /// `provider.api_key_file` has tests of its own: `APIKeyTests`.
+    /// For `provider.api_key_file` see `APIKeyTests`.
     @Test func everyKeyIsTested() {
         let tested = settings.map(\.key) + ["provider.api_key_file"]
         #expect(tested.sorted() == ConfigurationSchema.keys.map(\.path).sorted())

@@ -43,7 +43,7 @@ struct CredentialTests {
         }
     }
 
-    @Test func anEmptyOrMissingOneIsNone() throws {
+    @Test func anEmptyOrMissingFileIsNoKey() throws {
         for environment in [environment, [:], ["CREDENTIALS_DIRECTORY": ""], ["CREDENTIALS_DIRECTORY": "relative"]] {
             #expect(try fixture.load(environment: environment).configuration == Configuration())
         }
@@ -54,7 +54,7 @@ struct CredentialTests {
         #expect(try fixture.load(environment: environment).configuration == Configuration())
     }
 
-    @Test func anUnusableOneIsAnError() throws {
+    @Test func anUnusableFileIsAnError() throws {
         try credential("s3cret s3cret")
         #expect(
             try fixture.problem { try fixture.load(environment: environment) } == """
@@ -63,7 +63,7 @@ struct CredentialTests {
                 """)
     }
 
-    @Test func oneThatCannotBeReadIsAnError() throws {
+    @Test func anUnreadableFileIsAnError() throws {
         let problem = try fixture.problem {
             try fixture.load(environment: ["CREDENTIALS_DIRECTORY": try directoryInItsPlace()])
         }

@@ -16,7 +16,7 @@ struct DefaultKeyFileTests {
     }
 
     @Test(arguments: ["sk-1", "sk-1\n"])
-    func isTheKeyWhereNothingElseGivesOne(_ contents: String) throws {
+    func theDefaultFileGivesTheKeyWithoutOtherSources(_ contents: String) throws {
         try write(contents)
         for environment in [[:], ["CREDENTIALS_DIRECTORY": ""], ["PROVIDER_API_KEY": ""]] {
             let loaded = try fixture.load("provider: {api_key: '', api_key_file: ''}\n", environment: environment)
@@ -67,7 +67,7 @@ struct DefaultKeyFileTests {
 
     /// As an ordinary user: no error, since no one has asked for this file.
     @Test(.enabled(if: geteuid() != 0, "root may read every file"))
-    func oneThatMayNotBeReadIsNamed() throws {
+    func anUnreadableFileIsNamed() throws {
         try write("s3cret", mode: 0o000)
         let loaded = try fixture.load()
         #expect(loaded.configuration == Configuration())
@@ -78,7 +78,7 @@ struct DefaultKeyFileTests {
                 """)
     }
 
-    @Test func anUnusableOneIsAnError() throws {
+    @Test func anUnusableFileIsAnError() throws {
         try write("s3cret s3cret")
         let problem = try fixture.problem { try fixture.load() }
         #expect(
@@ -90,7 +90,7 @@ struct DefaultKeyFileTests {
 
     /// systemd reads the credential's source whatever its mode.
     @Test(arguments: [(0o644, true), (0o604, true), (0o640, false), (0o600, false)])
-    func oneThatEveryoneCanReadIsWarnedOf(mode: Int, isWarned: Bool) throws {
+    func aFileThatEveryoneCanReadGetsAWarning(mode: Int, isWarned: Bool) throws {
         try write("sk-1", mode: mode)
         let credentials = try TemporaryDirectory()
         try credentials.write("sk-1", to: "api_key", mode: 0o400)
@@ -101,7 +101,7 @@ struct DefaultKeyFileTests {
         }
     }
 
-    @Test func oneThatEveryoneCanReadIsWarnedOfOnce() throws {
+    @Test func aFileThatEveryoneCanReadGetsOneWarning() throws {
         try write("sk-1", mode: 0o644)
         let path = fixture.defaultKeyFile
         let loaded = try fixture.load("provider: {api_key_file: \(path)}\n")

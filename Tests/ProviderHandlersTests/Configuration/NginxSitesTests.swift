@@ -4,7 +4,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Whom nginx lets reach the endpoints, as its files say.
+/// The machines that nginx's files let reach the endpoints.
 @Suite("Configuration: nginx's sites")
 struct NginxSitesTests {
     private static let endpoint = "location = /busy { fastcgi_pass unix:/run/provider-client/fcgi.sock; }"
@@ -119,7 +119,7 @@ struct NginxSitesTests {
                 can reach: anyone there can use the GPU without an HMAC; set provider.hmac to required
                 """)
         #expect(warning { $0.provider.hmac = .required } == nil)
-        // One that includes itself ends.
+        // A file that includes itself ends.
         try directory.write("include nginx.conf; http { include nginx.conf; }\n", to: "nginx.conf")
         #expect(warning() == nil)
     }

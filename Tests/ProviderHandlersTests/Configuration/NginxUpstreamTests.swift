@@ -54,7 +54,7 @@ struct NginxUpstreamTests {
         #expect((finding == .agrees) == isAgreed)
     }
 
-    @Test func theKernelKnowsWhoListens() throws {
+    @Test func theKernelKnowsTheListeners() throws {
         let socket = try ListeningSocket()
         #expect(NginxUpstream.isListening("127.0.0.1", port: socket.port))
         #expect(!NginxUpstream.isListening("127.0.0.1", port: 0))

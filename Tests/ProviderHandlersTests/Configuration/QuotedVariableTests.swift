@@ -48,7 +48,7 @@ struct QuotedVariableTests {
     }
 
     /// YAML has taken its own off already.
-    @Test func quotesOfTheFileAreNoneOfTheValue() throws {
+    @Test func quotesInTheFileAreNoPartOfTheValue() throws {
         let loaded = try ConfigurationFixture().load("provider: {type: 'a', url: \"http://localhost\"}\n")
         #expect(loaded.configuration.provider.type == "a")
     }

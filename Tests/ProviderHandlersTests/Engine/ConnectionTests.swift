@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    @Test func anEngineThatIsNotThere() async throws {
+    @Test func aMissingEngine() async throws {
         try await onThread {
             let fixture = try PipelineFixture()
             fixture.engine.stop()
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    /// A listening socket whose queue is full does not even refuse (listen(2)).
+    /// A listening socket with a full queue does not even refuse (listen(2)).
     @Test func aConnectWithoutAReply() async throws {
         try await onThread {
             let full = try FullListener()
@@ -172,7 +172,7 @@ import Testing
         }
     }
 
-    @Test func anEngineThatNeverResponds() async throws {
+    @Test func aSilentEngine() async throws {
         try await onThread {
             let fixture = try PipelineFixture(
                 configure: { $0.ollama.firstByteTimeout = .milliseconds(50) },
@@ -184,7 +184,7 @@ import Testing
         }
     }
 
-    @Test func anEngineThatFallsSilent() async throws {
+    @Test func anEngineFallsSilent() async throws {
         try await onThread {
             let fixture = try PipelineFixture(
                 configure: { $0.ollama.idleTimeout = .milliseconds(50) },

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Which path's list counts, and what is said when none does.
+/// The path with the list that counts, and the message without a list.
 @Suite struct EngineModelsTests {
     private static let order = ["/v1/models", "/api/models", "/api/tags"]
     private static let good = [
@@ -128,7 +128,7 @@ import Testing
     }
 
     /// Both shapes at once, as llama.cpp's server writes them, are each path's own.
-    @Test func aListOfAnotherShapeIsNone() async throws {
+    @Test func aListOfAnotherShapeIsRefused() async throws {
         try await onThread {
             let engine = try ScriptedServer { request in
                 let isOllamas = request.target != "/api/tags"
@@ -152,7 +152,7 @@ import Testing
             #expect(problem.kind == .unreachable)
             #expect(problem.description.hasPrefix("cannot connect: "))
             #expect(problem.description.contains("(\(engine.url) is down or cannot be reached)"))
-            // Nor does one that does not come about in time.
+            // Nor does a connection that is not made in time.
             let full = try FullListener()
             let silent = try self.problem(of: full.url, within: .seconds(1))
             #expect(silent.kind == .silent)
@@ -163,7 +163,7 @@ import Testing
 
     /// A path that hangs leaves time for the others, and is named where they have no list either.
     @Test(arguments: [("/v1/models", "/api/tags"), ("/api/models", "/api/tags"), ("/v1/models", "/api/models")])
-    func aPathThatHangs(path: String, good: String) async throws {
+    func aHangingPath(path: String, good: String) async throws {
         try await onThread {
             let engine = try ScriptedServer { request in
                 if request.target == path { return try request.connection.waitForHangUp() }
@@ -183,7 +183,7 @@ import Testing
         }
     }
 
-    @Test func anEngineThatHangs() async throws {
+    @Test func aHangingEngine() async throws {
         try await onThread {
             let engine = try ScriptedServer { try $0.connection.waitForHangUp() }
             let problem = try problem(of: engine.url, within: .milliseconds(200))
@@ -193,7 +193,7 @@ import Testing
     }
 
     /// A path that has not responded may have models.
-    @Test func anEmptyListBehindSilenceIsNone() async throws {
+    @Test func anEmptyListBehindSilenceIsIgnored() async throws {
         try await onThread {
             let engine = try ScriptedServer { request in
                 if request.target == "/v1/models" { return try request.connection.waitForHangUp() }

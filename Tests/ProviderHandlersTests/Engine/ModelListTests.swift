@@ -20,7 +20,7 @@ import Testing
             ])
     }
 
-    /// One that makes no sense costs no other.
+    /// An invalid entry costs no other entry.
     @Test func oddEntries() throws {
         let body = #"""
             {"data":[{"id":"a","created":1737486178.5,"owned_by":7},{"id":"b","created":"2024"},{"name":"c"},7,null,

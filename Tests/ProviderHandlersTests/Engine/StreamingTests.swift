@@ -5,7 +5,7 @@ import Testing
 @testable import ProviderHandlers
 
 @Suite struct StreamingTests {
-    /// The engine may send an event only once the one before has left: nothing waits for more.
+    /// The engine may send an event only once the previous event has left: nothing waits for more.
     @Test func eachEventLeavesAsItComes() async throws {
         try await onThread {
             let client = FakeClient.completion()
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    /// A stream cut in any way ends with an event that says so, on a line of its own, and never with [DONE].
+    /// A stream cut in any way ends with an error event on a separate line, and never with [DONE].
     @Test(arguments: ["", "data: a\n\n", "data: a\r\n\r\n", "data: a\n", "data: {\"unfini"])
     func aCutStreamSaysSo(sent: String) async throws {
         try await onThread {
@@ -92,7 +92,7 @@ import Testing
             ], false
         ),
         ([#"{"choices":[{"text":"a"}]}"#, "[DONE]"], false),
-        // Not in OpenAI's shape: where such a stream ends is not known here.
+        // Not in OpenAI's shape: the end of the stream is not known here.
         ([#"{"token":"a"}"#, "a"], false),
         // The engine itself has told of its trouble.
         ([#"{"choices":[{"delta":{},"finish_reason":null}]}"#, #"{"error":{"message":"out of memory"}}"#], false),
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    /// Nobody could read a plain event behind bytes that are compressed.
+    /// No client could read a plain event behind compressed bytes.
     @Test(arguments: ["gzip", "x-unknown, gzip", "br"], [true, false])
     func aCodedStreamPassesUnchanged(coding: String, isBroken: Bool) async throws {
         try await onThread {
@@ -142,11 +142,11 @@ import Testing
         }
     }
 
-    /// The time in which nobody could take what the engine sent is not the engine's silence.
-    @Test func aClientThatReadsSlowlyIsNoTimeOut() async throws {
+    /// The time in which the client takes nothing is not the engine's silence.
+    @Test func aSlowClientDoesNotTimeOut() async throws {
         try await onThread {
             let client = FakeClient.completion()
-            // Stands for a client whose connection is full: longer than the limit on the engine's silence.
+            // Stands for a client with a full connection: longer than the limit on the engine's silence.
             client.onFlush = { usleep(60_000) }
             let fixture = try PipelineFixture(
                 configure: { $0.ollama.idleTimeout = .milliseconds(20) },
@@ -160,7 +160,7 @@ import Testing
         }
     }
 
-    @Test func aStreamThatFallsSilentIsATimeOut() async throws {
+    @Test func aSilentStreamTimesOut() async throws {
         try await onThread {
             let fixture = try PipelineFixture(
                 configure: { $0.ollama.idleTimeout = .milliseconds(50) },

@@ -24,7 +24,7 @@ struct AMDGPUTests {
         return files
     }
 
-    @Test("one that tells everything")
+    @Test("a GPU with every file")
     func full() async throws {
         #expect(
             try await read(FakeSysfs.full)
@@ -33,7 +33,7 @@ struct AMDGPUTests {
                     memoryUsed: 1024, memoryFree: 23536, temperature: 54, power: 26))
     }
 
-    @Test("one that tells nothing")
+    @Test("a GPU without files")
     func empty() async throws {
         #expect(try await read([:]) == GPU(productName: "AMD GPU"))
         #expect(try await read(["device": "0x744c\n", "product_name": "\n"]).productName == "AMD GPU (0x744c)")
@@ -84,7 +84,7 @@ struct AMDGPUTests {
         #expect(gpu.fault == nil)
     }
 
-    @Test("one whose load cannot be read is in trouble")
+    @Test("a GPU with an unreadable load is in trouble")
     func trouble() async throws {
         let sysfs = try FakeSysfs()
         try sysfs.add("card0", Self.full(["gpu_busy_percent": String(repeating: "1", count: 5000)]))
@@ -150,7 +150,7 @@ struct AMDGPUTests {
         if case .unknown(let reason, _) = sampler.status { reason } else { nil }
     }
 
-    @Test("the same rule, the same selection; one that vanishes is lost, and found again", arguments: [true, false])
+    @Test("the same rule, the same selection; a vanished GPU is lost, and found again", arguments: [true, false])
     func life(hasFeed: Bool) async throws {
         let sysfs = try FakeSysfs()
         try sysfs.add("card0", Self.full(["gpu_busy_percent": "100\n", "unique_id": "other\n"]))

@@ -59,7 +59,7 @@ struct ChildProcessTests {
         for line in processes.split(separator: "\n") { #expect(!isAlive(try #require(pid_t(line)))) }
     }
 
-    @Test("a program that cannot be started holds nobody")
+    @Test("a program that cannot be started blocks nothing")
     func notStarted() async throws {
         let child = Child()
         let command = Child.Command(path: "/nonexistent", arguments: ["x"], environment: [:])
@@ -82,7 +82,7 @@ struct ChildProcessTests {
         try await eventually("it is gone") { !isAlive(left) }
     }
 
-    @Test("a deadline comes again as long as a later one is given")
+    @Test("a deadline comes again while a later deadline is given")
     func deadlines() async throws {
         let child = Child()
         let count = try await onThread {

@@ -13,7 +13,7 @@ struct Text: Sendable, CustomTestStringConvertible {
 
 /// Documents as nvidia-smi prints them, made up, with names and numbers of no real machine.
 enum Documents {
-    /// One `<gpu>` element, with the elements around the interesting ones that have misled other readers.
+    /// One `<gpu>` element, with the neighbouring elements that have misled other readers.
     static func gpu(
         name: String = "NVIDIA Example 100", uuid: String = "GPU-00000000-0000-0000-0000-000000000001",
         utilization: String = "7 %", total: String = "24564 MiB", used: String = "4 MiB", free: String = "24108 MiB",
@@ -69,7 +69,7 @@ enum Documents {
         </gpu_power_readings>
         """
 
-    /// A GPU split in two, each part with a memory of its own ahead of the GPU's.
+    /// A GPU split in two, each part with a memory element ahead of the GPU's.
     static let migOn = """
         <mig_mode><current_mig>Enabled</current_mig><pending_mig>Enabled</pending_mig></mig_mode>
         <mig_devices>

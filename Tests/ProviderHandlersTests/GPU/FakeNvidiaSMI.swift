@@ -4,7 +4,7 @@ import TestSupport
 @testable import ProviderHandlers
 
 extension FakeNvidiaSMI {
-    /// A reader of it; without limits of its own it would never time out.
+    /// A reader of it; without limits it never times out.
     func reader(
         _ configuration: Configuration.GPU = Configuration.GPU(), environment: [String: String]? = nil,
         limits: LimitedProcess.Limits = LimitedProcess.Limits(run: .seconds(600), termination: .seconds(600))
@@ -14,7 +14,7 @@ extension FakeNvidiaSMI {
 }
 
 extension NvidiaSMI {
-    /// The same off Swift's pool, whose few threads it would block.
+    /// The same off Swift's pool: it would block the pool's few threads.
     func read() async throws(NvidiaSMIError) -> GPUSample {
         let result: Result<GPUSample, NvidiaSMIError>?
         result = try? await onThread { [self] in

@@ -138,7 +138,7 @@ struct GPUDocumentTests {
         if words != nil { #expect(gpu.utilization == nil) }
     }
 
-    @Test("what stands in the place of other values is no trouble", arguments: ["ERR!", "[Unknown Error]", "-1"])
+    @Test("replacements of other values are no trouble", arguments: ["ERR!", "[Unknown Error]", "-1"])
     func otherValues(_ printed: String) throws {
         let power = "<gpu_power_readings><power_draw>\(printed)</power_draw></gpu_power_readings>"
         let gpu = try gpu(
@@ -216,7 +216,7 @@ struct GPUDocumentTests {
     }
 
     @Test(
-        "processes, whose names may hold anything",
+        "processes with any text as their names",
         arguments: [
             "<processes>N/A</processes>",
             "<compute_processes></compute_processes>",

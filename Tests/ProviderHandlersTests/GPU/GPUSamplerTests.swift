@@ -23,7 +23,7 @@ struct GPUSamplerTests {
         limits: LimitedProcess.Limits = LimitedProcess.Limits(run: .seconds(600), termination: .seconds(600)),
         driver: NVIDIADriver = .nowhere, _ body: (GPUSampler) async throws -> Void
     ) async throws {
-        // A machine so slow that a run overstays its limits must not look like one whose child cannot be killed.
+        // A slow machine, where a run exceeds its limits, must not look like a machine with an unkillable child.
         let sampler = GPUSampler(
             reader: fake.reader(configuration, limits: limits), driver: driver, configuration: configuration,
             logger: log.logger, hangLimit: .seconds(600))
@@ -189,7 +189,7 @@ struct GPUSamplerTests {
 
     @Test("while a child cannot be killed the state is unknown and no other is started; once it is gone all goes on")
     func unkillable() async throws {
-        // Nobody tries to kill it, so it lives on like one that cannot be.
+        // Nothing tries to kill it, so it lives on like an unkillable process.
         let fake = try FakeNvidiaSMI("echo $$ >$here/process; exec sleep 600")
         let configuration = Self.configuration()
         let sampler = GPUSampler(
@@ -206,7 +206,7 @@ struct GPUSamplerTests {
         try await eventually("it works") { isKnown(sampler) }
     }
 
-    @Test("stopping ends a run at once, also one that ignores SIGTERM")
+    @Test("stopping ends a run at once, even a run that ignores SIGTERM")
     func stopWhileRunning() async throws {
         let fake = try FakeNvidiaSMI("trap '' TERM; echo $$ >$here/process; exec sleep 600")
         try await withSampler(of: fake) { sampler in
@@ -245,7 +245,7 @@ struct GPUSamplerTests {
             sampler.stop()
             try await eventually("too old") { reason(sampler)?.contains("s old") == true }
         }
-        // The sampling keeps it alive for as long as it goes on.
+        // The sampling keeps it alive until it ends.
         try await eventually("the sampling has ended") { ended == nil }
     }
 

@@ -3,14 +3,14 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// The rule that says what a driver's word in place of the utilization means.
-@Suite("What stands in the place of the load")
+/// The rule for a driver's word in place of the utilization.
+@Suite("Replacements of the load")
 struct LoadReadingTests {
     private static let noCounterTexts = [
         "N/A", "Not Supported", "Not Found", "Insufficient Permissions", "Requested functionality has been deprecated",
     ]
 
-    @Test("no such counter, however it is spaced and with or without brackets", arguments: noCounterTexts)
+    @Test("no counter, whatever the spacing, with or without brackets", arguments: noCounterTexts)
     func noCounter(_ text: String) {
         let wide = text.replacing(" ", with: " \t\n ")
         for form in [text, "[\(text)]", "[ \(text) ]", "  \(text)\n", " [\(wide)] ", wide] {
@@ -23,7 +23,7 @@ struct LoadReadingTests {
         #expect(LoadReading(printed: "not " + text) == .trouble("not " + text))
     }
 
-    @Test("nothing is no such counter", arguments: ["", " ", "\n\t "])
+    @Test("an empty text means no counter", arguments: ["", " ", "\n\t "])
     func nothing(_ text: String) {
         #expect(LoadReading(printed: text) == .noCounter)
         #expect(LoadReading(file: Array(text.utf8)) == .noCounter)

@@ -15,7 +15,7 @@ struct NvidiaSMITests {
         }
     }
 
-    /// Short enough not to wait for; only ever used where the program would run for good.
+    /// Short enough for a test; only for programs that would never end.
     private let short = LimitedProcess.Limits(run: .milliseconds(300), termination: .milliseconds(300))
 
     /// Runs a program that hangs with longer and longer limits, until one has let it get as far as `isDone` wants.
@@ -86,7 +86,7 @@ struct NvidiaSMITests {
         #expect(await failure(reader) == .timedOut(limit: .milliseconds(300), words: ""))
     }
 
-    @Test("one that ignores SIGTERM is ended too")
+    @Test("a program that ignores SIGTERM is ended too")
     func stubbornHang() async throws {
         let fake = try FakeNvidiaSMI(
             "trap '' TERM; echo 'waiting for GPU 1' >&2; echo $$ >$here/process; exec sleep 600")
@@ -163,7 +163,7 @@ struct NvidiaSMITests {
         #expect(OthersEnvironment.parse(fake.written("environment")) == needed)
     }
 
-    @Test("a missing program is told from one that cannot be started")
+    @Test("a missing program differs from a program that cannot be started")
     func missing() async throws {
         let fake = try FakeNvidiaSMI()
         var configuration = Configuration.GPU()
@@ -221,12 +221,12 @@ struct NvidiaSMITests {
         #expect(NvidiaSMI(configuration).limit == .seconds(31))
     }
 
-    @Test("one that cannot be started")
+    @Test("a program that cannot be started")
     func notStarted() async throws {
         let fake = try FakeNvidiaSMI()
         try fake.directory.write("#!/bin/sh\n", to: "nvidia-smi", mode: 0o644)
         #expect(await failure(fake.reader()) == .notStarted(program: fake.path, reason: "Permission denied"))
-        // Behind it on PATH there is one that can be.
+        // A later directory on PATH has a program that can be started.
         let good = try FakeNvidiaSMI(FakeNvidiaSMI.printing(Documents.document()))
         let path = fake.directory.path + ":" + good.directory.path + ":/usr/bin:/bin"
         #expect(await failure(good.reader(environment: ["PATH": path])) == nil)

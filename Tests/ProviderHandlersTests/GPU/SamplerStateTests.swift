@@ -102,7 +102,7 @@ struct SamplerStateTests {
             state.hang(at: start + limit, limit: limit)
                 == .init(isProblem: true, text: "GPU state unknown: nvidia-smi hangs and cannot be killed"))
         #expect(state.status(at: start) == .unknown(reason: "nvidia-smi hangs and cannot be killed", last: nil))
-        // It has been there, so its absence is no longer that of a machine without GPUs.
+        // It has been there, so its absence no longer means a machine without GPUs.
         #expect(state.end(.failure(missing), at: start)?.isProblem == true)
         #expect(state.end(.success(sample), at: start)?.isProblem == false)
     }
@@ -120,7 +120,7 @@ struct SamplerStateTests {
         #expect(!state.isOverdue(at: start + limit, limit: limit))
     }
 
-    @Test("GPUs are narrowed to those selected, and one that is absent is named")
+    @Test("GPUs are narrowed to the selected GPUs, and an absent GPU is named")
     func selection() {
         var state = state(devices: ["GPU-b"])
         let announcement = state.end(.success(sample), at: start)
@@ -178,7 +178,7 @@ struct SamplerStateTests {
         #expect(state.status(at: start) == .known(rest))
     }
 
-    @Test("selected by its position, a GPU does not give way to the one that moves up")
+    @Test("selected by its position, a GPU does not give way to its successor")
     func movedUp() {
         var state = state(devices: ["0"])
         _ = state.end(.success(sample), at: start)

@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func anUnknownStateIsReportedWithWhatIsKnown() async throws {
+    @Test func anUnknownStateIsReportedWithTheKnownReadings() async throws {
         try await onThread {
             let known = try respond(.unknown(reason: "driver gone", last: Self.sample))
             #expect(known.status == 503)
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// Only the list and the tunnel are kept: the GPUs are those of the moment.
+    /// Only the list and the tunnel are kept: the GPUs are always current.
     @Test func theGPUsAreNotKept() async throws {
         try await onThread {
             let fixture = try PipelineFixture(status: .known(Self.sample), engine: Self.models)
@@ -127,7 +127,7 @@ import Testing
     }
 
     /// A sample that has let in as many as it may is a reason of the GPU's.
-    @Test func aSampleThatIsUsedUpIsBusy() async throws {
+    @Test func aUsedUpSampleIsBusy() async throws {
         try await onThread {
             let fixture = try PipelineFixture(
                 configure: { $0.gpu.admitPerSample = 1 }, gpu: .idle, sample: 7, status: .known(Self.sample),
@@ -179,7 +179,7 @@ import Testing
         }
     }
 
-    /// Beside ngrok's, and only where the configuration has it.
+    /// Beside ngrok's, and only where the configuration names cloudflared.
     @Test(arguments: ["", "https://a.trycloudflare.com"])
     func cloudflaresTunnel(url: String) async throws {
         try await onThread {
@@ -207,7 +207,7 @@ import Testing
             for _ in 0..<20 {
                 DispatchQueue.global().async(group: group) {
                     let response = fixture.handle(.get("/health"))
-                    // Four may wait for the one that collects; any more at that moment are told so.
+                    // Four requests may wait for the collecting request; further requests are refused at once.
                     if response.status == 200 {
                         _ = served.next()
                     } else {

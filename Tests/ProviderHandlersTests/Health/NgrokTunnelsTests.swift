@@ -2,7 +2,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Which of an agent's tunnels leads here: to report another one would send prompts there.
+/// The agent's tunnel that leads here: another tunnel would send prompts elsewhere.
 @Suite struct NgrokTunnelsTests {
     private func choice(_ body: String, name: String = "", port: Int = 8080) throws -> NgrokTunnels.Choice {
         try #require(NgrokTunnels(Array(body.utf8))).choice(name: name, port: port)
@@ -31,7 +31,7 @@ import Testing
         #expect(try choice(list(Self.several), name: name, port: port) == .url(url))
     }
 
-    @Test func whereNoneOrSeveralLeadHereTheyAreNamed() throws {
+    @Test func ambiguousTunnelsAreNamed() throws {
         #expect(
             try choice(list(Self.several), port: 9090)
                 == .none(
@@ -49,8 +49,8 @@ import Testing
                     """))
     }
 
-    /// In containers nginx has a name of its own; this machine's own port comes first.
-    @Test func theOnlyOneWithThePort() throws {
+    /// In containers nginx has a host name; this machine's own port comes first.
+    @Test func theOnlyTunnelWithThePort() throws {
         let web = "web|https://web.ngrok-free.app|http://localhost:3000"
         let named = "named|https://named.ngrok-free.app|http://nginx:8080"
         #expect(try choice(list([web, named])) == .url("https://named.ngrok-free.app"))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Asking the programs that know a public URL, and what the log says of it.
+/// Asking the programs that know a public URL, and the log's lines about it.
 @Suite struct TunnelTests {
     private func tunnel(_ configure: (inout Configuration) -> Void) -> (Tunnel, RecordingLog) {
         var configuration = Configuration()
@@ -16,7 +16,7 @@ import Testing
         )
     }
 
-    /// An ngrok agent, or cloudflared, with one response.
+    /// An ngrok agent, or cloudflared, with a given response.
     private func agent(_ path: String, status: Int = 200, _ body: String) throws -> ScriptedServer {
         try ScriptedServer { request in
             #expect(request.target == path)
@@ -30,7 +30,7 @@ import Testing
         {"name":"b","public_url":"https://x.ngrok.app","proto":"https"}],"uri":"/api/tunnels"}
         """#
 
-    @Test func theConfiguredOnesAreNotAskedFor() {
+    @Test func configuredURLsNeedNoAgent() {
         let (tunnel, log) = tunnel {
             $0.ngrok.url = "https://mine.example"
             $0.ngrok.api = "http://127.0.0.1:1"

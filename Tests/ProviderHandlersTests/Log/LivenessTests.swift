@@ -33,7 +33,7 @@ import Testing
         #expect(watched.look(times: 10_000) == nil)
     }
 
-    @Test func aConnectionThatNobodyAccepts() {
+    @Test func anUnacceptedConnection() {
         var watched = Watched()
         _ = watched.look(times: 10)
         watched.accepting.isWaiting = true
@@ -50,7 +50,7 @@ import Testing
         #expect(watched.look() == nil)
     }
 
-    /// Under load there is always one that waits; what counts is that it goes on.
+    /// Under load a connection always waits; only progress counts.
     @Test func loadIsWell() {
         var watched = Watched()
         watched.accepting.isWaiting = true
@@ -75,7 +75,7 @@ import Testing
         #expect(watched.look() != nil)
     }
 
-    /// A connection that goes and another that comes are not one that waits.
+    /// A connection that leaves and another that comes do not count as one waiting connection.
     @Test func shortWaitsDoNotAddUp() {
         var watched = Watched()
         #expect(watched.look(times: 1000) { $0.accepting.isWaiting.toggle() } == nil)
@@ -92,7 +92,7 @@ import Testing
         #expect(watched.look() == nil)
     }
 
-    /// One that cannot be killed is known and reported; the worker has nothing to do with it.
+    /// An unkillable run is known and reported; it does not affect the worker.
     @Test func aRunThatHangsIsWell() {
         var watched = Watched()
         watched.sampling.due = .milliseconds(6500)
@@ -113,8 +113,8 @@ import Testing
         #expect(found == nil)
     }
 
-    /// SIGSTOP, a machine that sleeps or is starved: nobody looked, so nothing is known of that time.
-    @Test func timeInWhichNobodyLookedDoesNotCount() {
+    /// SIGSTOP, a sleeping or starved machine: without a look, nothing is known of that time.
+    @Test func timeWithoutALookDoesNotCount() {
         var watched = Watched()
         watched.sampling.due = .seconds(5)
         watched.accepting.isWaiting = true

@@ -59,7 +59,7 @@ import Testing
         #expect(admission.inFlight == 0)
     }
 
-    @Test func cuttingReachesThoseThatRunAndThoseThatStillStart() throws {
+    @Test func cuttingReachesRunningAndStartingRequests() throws {
         let admission = Admission(limit: 2, perSample: 0, scoreboard: .private) { (.idle, nil) }
         try admission.withPlace { cancellation throws(Interrupted) in
             #expect(!cancellation.isCancelled)
@@ -73,7 +73,7 @@ import Testing
         (BusyVerdict.idle, #"{"busy":false}"#), (.unreadable, #"{"busy":false}"#),
         (.busy, #"{"busy":true,"reason":"gpu_busy"}"#), (.unknown("x"), #"{"busy":true,"reason":"gpu_unknown"}"#),
     ])
-    func busySaysWhatTheNextCompletionWouldBeTold(verdict: BusyVerdict, expected: String) async throws {
+    func busyPredictsTheNextCompletion(verdict: BusyVerdict, expected: String) async throws {
         try await onThread {
             let fixture = try PipelineFixture(gpu: verdict)
             let response = fixture.handle(.get("/busy"))
@@ -98,7 +98,7 @@ import Testing
     }
 
     /// A burst between two samples: the limit gets in, and the same number again with the next sample.
-    @Test func soManyForEachSample() {
+    @Test func eachSampleAdmitsALimitedNumber() {
         let sample = Mutex<UInt64>(1)
         let admission = Admission(limit: 64, perSample: 3, scoreboard: .private) {
             (.idle, .init(number: sample.withLock { $0 }))
@@ -120,7 +120,7 @@ import Testing
         #expect(admission.refusal == nil)
     }
 
-    @Test func aReadingThatIsOlderByNowLetsInNoMore() throws {
+    @Test func anOutdatedReadingAdmitsNoMore() throws {
         let sample = Mutex<UInt64>(7)
         let admission = Admission(limit: 64, perSample: 1, scoreboard: .private) {
             (.idle, .init(number: sample.withLock { $0 }))
@@ -154,7 +154,7 @@ import Testing
     }
 
     /// NVML is read more often than the driver renews its counters: a read is no new sample.
-    @Test func aSampleHasToShowWhatWasLetIn() throws {
+    @Test func aSampleHasToShowTheAdmittedCompletions() throws {
         let start = ContinuousClock.now
         let clock = Mutex(start)
         let sample = Mutex(GPULook(number: 1, shows: start - .milliseconds(200)))
@@ -169,18 +169,18 @@ import Testing
         pass(100, word: 100, 3)
         #expect(admission.refusal == nil)
         try admission.withPlace { _ in }
-        // Two are in, the last at 100 ms: words of before 300 ms let in nobody, however many there are.
+        // Two are in, the last at 100 ms: samples before 300 ms admit no request, however many they are.
         for (number, word) in [150, 200, 250, 299].enumerated() {
             pass(word, word: word, UInt64(number + 4))
             #expect(admission.refusal == .gpuBusy)
         }
-        // Time alone lets in nobody: NVML may hang.
+        // Time alone admits no request: NVML may hang.
         pass(5000, word: 299, 8)
         #expect(admission.refusal == .gpuBusy)
         pass(5000, word: 300, 9)
         #expect(admission.refusal == nil)
         try admission.withPlace { _ in }
-        // A run of nvidia-smi is a look of its own.
+        // Each run of nvidia-smi is a separate look.
         sample.withLock { $0 = .init(number: 9) }
         try admission.withPlace { _ in }
         #expect(admission.refusal == .gpuBusy)

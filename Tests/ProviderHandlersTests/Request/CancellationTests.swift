@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test(arguments: Moment.allCases)
-    func aClientThatLeavesIsNoticed(moment: Moment) async throws {
+    func aLeavingClientIsNoticed(moment: Moment) async throws {
         try await onThread {
             let size = moment == .whileTheBodyIsSent ? 50_000_000 : 100
             let client = FakeClient.completion(String(repeating: "x", count: size), hmac: "abc")
@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func aWorkerThatStopsEndsAStreamWithAnEvent() async throws {
+    @Test func aStoppingWorkerEndsAStreamWithAnEvent() async throws {
         try await onThread {
             let client = FakeClient.completion()
             let admission = Box<Admission>()
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func aWorkerThatStopsRefusesRequestsWithoutAResponse() async throws {
+    @Test func aStoppingWorkerRefusesRequestsWithoutAResponse() async throws {
         try await onThread {
             let admission = Box<Admission>()
             let fixture = try PipelineFixture(engine: { request in

@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    /// What comes on top would be a request of its own to an engine that believes in the length.
+    /// An engine that believes the length would read the surplus bytes as another request.
     @Test func aBodyLongerThanDeclaredIsNotSentOn() async throws {
         try await onThread {
             let seen = SeenRequest()

@@ -3,7 +3,7 @@ import Testing
 @testable import ProviderHandlers
 
 struct DurationTests {
-    /// poll(2) waits for good when the time is negative, as a rest is that has passed while the thread did not run.
+    /// poll(2) waits forever when the time is negative, as for a rest that passed while the thread did not run.
     @Test(
         "the time for poll: at least as long, never without a limit",
         arguments: [

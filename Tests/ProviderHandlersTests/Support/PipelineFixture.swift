@@ -75,7 +75,7 @@ final class PipelineFixture: Sendable {
         self.verdict.value = verdict
     }
 
-    /// Another state, and what the busy rule makes of it.
+    /// Sets another state, and the busy rule's verdict on it.
     func setGPU(_ status: GPUStatus) {
         current.value = status
         setGPU(BusyRule.verdict(status, rule))

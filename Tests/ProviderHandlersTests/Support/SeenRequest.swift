@@ -1,7 +1,7 @@
 import Synchronization
 import TestSupport
 
-/// The last request a script received.
+/// The last request that a script received.
 final class SeenRequest: Sendable {
     private let state = Mutex<(head: HTTPHead, body: String)?>(nil)
 

@@ -34,7 +34,7 @@ struct NVMLFeedTests {
         _ = try await feed.sample()
     }
 
-    @Test("one that is silent is killed, and the next works", arguments: ["hang", "stop"])
+    @Test("a silent child is killed, and the next child works", arguments: ["hang", "stop"])
     func hang(_ ending: String) async throws {
         for call in ["gpu0.utilization", "gpu0.mig"] {
             let fake = try FakeNVML("")
@@ -47,7 +47,7 @@ struct NVMLFeedTests {
         }
     }
 
-    @Test("one that never says a word is killed after a time of its own", arguments: ["hang", "stop"])
+    @Test("a child without a word is killed after a separate time", arguments: ["hang", "stop"])
     func hangAtStart(_ ending: String) async throws {
         let fake = try FakeNVML("init \(ending)")
         var timing = FeedFixture.patient
@@ -89,7 +89,7 @@ struct NVMLFeedTests {
     }
 
     @Test(
-        "stopping ends the child at once, also one that hangs",
+        "stopping ends the child at once, even a hanging child",
         arguments: ["gpu0.utilization hang", "gpu0.mig stop", ""])
     func stop(_ responses: String) async throws {
         let program = try FakeNvidiaSMI()
@@ -114,7 +114,7 @@ struct NVMLFeedTests {
         feed.stop()
         let times = try #require(program.written("times")).split(separator: "\n").compactMap { Int($0) }
         let pauses = zip(times, times.dropFirst()).map { ($1 - $0) / 1_000_000 }
-        // At least so much: a slow machine makes them longer.
+        // A lower bound: a slow machine makes them longer.
         for (pause, least) in zip(pauses, [100, 200, 400, 400]) { #expect(pause >= least) }
         #expect(feed.words.allSatisfy { failure($0) == "NVML's process exited with 3" })
     }
@@ -208,7 +208,7 @@ struct NVMLFeedTests {
         #expect(NVMLProbe.word(for: sample, after: lost) == .sample(sample))
     }
 
-    @Test("one that cannot be started")
+    @Test("a program that cannot be started")
     func notStarted() async throws {
         let feed = try FeedFixture(program: "/nonexistent/provider-fcgi", environment: [:])
         let word = try await feed.word("a word")

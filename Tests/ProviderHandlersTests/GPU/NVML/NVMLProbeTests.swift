@@ -4,8 +4,8 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// What the child makes of the library's responses; the real child with a library of our own. One after the other: a
-/// process for each of some hundred responses at once would leave no descriptors for others.
+/// The child's reading of the library's values; the real child with our own library. One after the other: hundreds of
+/// processes at once would leave no descriptors for others.
 @Suite("NVML's process", .serialized, .timeLimit(.patience))
 struct NVMLProbeTests {
     private func firstWord(_ responses: String) async throws -> NVMLMessage {
@@ -43,7 +43,7 @@ struct NVMLProbeTests {
         #expect(gpus == [GPU(productName: "NVIDIA Example", uuid: "GPU-0")])
     }
 
-    /// nvmlReturn_t has 1 to 28, without those above and success, and 999.
+    /// nvmlReturn_t has 1 to 28 and 999, without success and the errors above.
     private static let troubles = (Array(1...28) + [999]).filter { ![3, 4, 13, 20, 26].contains($0) }
 
     private static func words(_ code: Int) -> String {
@@ -57,7 +57,7 @@ struct NVMLProbeTests {
         }
     }
 
-    @Test("every other error is the GPU's trouble, and the other GPU has none", arguments: troubles)
+    @Test("every other error is trouble of one GPU only", arguments: troubles)
     func trouble(_ code: Int) async throws {
         for call in ["utilization", "handle", "uuid"] {
             let gpus = try await gpus("count 2\ngpu1.\(call) !\(code)\ngpu0.utilization 3")

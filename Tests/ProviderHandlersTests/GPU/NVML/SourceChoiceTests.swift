@@ -2,7 +2,7 @@ import Testing
 
 @testable import ProviderHandlers
 
-/// Whose word counts, in every order of events.
+/// The source that counts, in every order of events.
 @Suite("NVML or nvidia-smi")
 struct SourceChoiceTests {
     private let start = ContinuousClock.now
@@ -77,7 +77,7 @@ struct SourceChoiceTests {
         #expect(state.status(at: start) == .absent)
     }
 
-    @Test("nvidia-smi decides before NVML has spoken, and for good where it is missing")
+    @Test("nvidia-smi decides before NVML's first word, and always where NVML is missing")
     func nvidiaSMIFirst() {
         var state = state()
         run(&state, .success(slow), at: start)
@@ -88,7 +88,7 @@ struct SourceChoiceTests {
         #expect(state.status(at: start) == .known(slow))
     }
 
-    @Test("one that fails at the start leaves the other its time")
+    @Test("a source that fails at the start leaves the other its time")
     func failureAtStart() {
         var state = state()
         _ = state.take(.failure("NVML: bad"), at: start)
@@ -267,7 +267,7 @@ struct SourceChoiceTests {
 
     // MARK: Only signs of life
 
-    @Test("a sign of life keeps the sample young, and only as long as it comes")
+    @Test("signs of life keep the sample young")
     func alive() {
         var state = state()
         #expect(state.take(.alive, at: start).isEmpty)
@@ -328,7 +328,7 @@ struct SourceChoiceTests {
         return sample
     }
 
-    @Test("nvidia-smi finds a GPU in trouble that NVML calls idle: unknown as long as the details count")
+    @Test("nvidia-smi finds a GPU in trouble that NVML calls idle: unknown while the details count")
     func troubleInDetails() {
         for source in [Configuration.GPUSource.auto, .nvml] {
             var state = state(source)
