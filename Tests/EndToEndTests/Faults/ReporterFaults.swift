@@ -28,7 +28,7 @@ extension Fault {
             try engine.start()
             try await rig.waitForRunWithoutReport("/v1/models responded with 404")
             trouble.value = "error"
-            try await rig.waitForRunWithoutReport("/v1/models said something other than a list")
+            try await rig.waitForRunWithoutReport("/v1/models sent something other than a list")
             trouble.value = "reset"
             try await rig.waitForRunWithoutReport("reset")
             #expect(rig.reportsWithout(#""id":"m""#) == [])
