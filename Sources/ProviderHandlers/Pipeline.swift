@@ -45,7 +45,7 @@ public struct Pipeline: Sendable {
         log(exchange)
     }
 
-    /// Responds to whoever watches this machine; neither counted nor logged, since it comes every few seconds.
+    /// Responds to programs that watch this machine; neither counted nor logged, since it comes every few seconds.
     private func tellStatus(_ exchange: Exchange) {
         let status = watch?.watchedStatus
         let response: HTTPResponse

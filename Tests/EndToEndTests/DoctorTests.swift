@@ -13,12 +13,12 @@ import Testing
 
     private static let engine: ScriptedServer.Script = { request in
         guard request.method == "POST" else { return try FakeEngine.oneModel(request) }
-        try request.answer(200, #"{"choices":[{"index":0}]}"#)
+        try request.respond(200, #"{"choices":[{"index":0}]}"#)
     }
 
     /// Says what a central system says of an HMAC that it has not given out.
     private static let central: ScriptedServer.Script = { request in
-        try request.answer(401, #"{"valid":false}"#, headers: ["Date: " + httpDate(.now)])
+        try request.respond(401, #"{"valid":false}"#, headers: ["Date: " + httpDate(.now)])
     }
 
     private static func httpDate(_ date: Date) -> String {
@@ -83,17 +83,17 @@ import Testing
         let deployment = try await Self.deployment(
             gpu: gpu,
             central: { request in
-                guard trouble != .keyIsRefused else { return try request.answer(401, "{}") }
+                guard trouble != .keyIsRefused else { return try request.respond(401, "{}") }
                 try Self.central(request)
             },
             engine: { request in
-                if trouble == .engineIsNoEngine { return try request.answer(200, "<html>") }
+                if trouble == .engineIsNoEngine { return try request.respond(200, "<html>") }
                 if trouble == .engineGeneratesNothing && request.method == "POST" {
-                    return try request.answer(500, #"{"error":{"message":"no memory"}}"#)
+                    return try request.respond(500, #"{"error":{"message":"no memory"}}"#)
                 }
                 try Self.engine(request)
             })
-        let other = try ScriptedServer { try $0.answer(200, "<html>parked</html>", type: "text/html") }
+        let other = try ScriptedServer { try $0.respond(200, "<html>parked</html>", type: "text/html") }
         var settings: [String: String?] = [:]
         var arguments = ["--probe"]
         var tls: TLSServer?
@@ -149,9 +149,9 @@ import Testing
         let deployment = try await Self.deployment(
             central: { request in
                 let date = Self.httpDate(.now.addingTimeInterval(-120))
-                try request.answer(401, #"{"valid":false}"#, headers: ["Date: " + date])
+                try request.respond(401, #"{"valid":false}"#, headers: ["Date: " + date])
             },
-            engine: { try $0.answer(200, #"{"object":"list","data":null}"#) })
+            engine: { try $0.respond(200, #"{"object":"list","data":null}"#) })
         let found = try await onThread { try deployment.examine(["--probe"]) }
         #expect(found.codes("warn") == ["engine.models", "central.clock"], "\(found.output)")
         #expect(found.exit == .status(0))
@@ -213,11 +213,11 @@ import Testing
             gpu: .utilization("7 %"),
             central: { request in
                 sent.value += try request.bodyText()
-                try request.answer(401, "{}")
+                try request.respond(401, "{}")
             },
             engine: { request in
                 guard request.method == "POST" else { return try FakeEngine.oneModel(request) }
-                try request.answer(500, "{}")
+                try request.respond(500, "{}")
             })
         let directory = try TemporaryDirectory()
         let bundle = directory.path + "/bundle.tar.gz"

@@ -20,7 +20,7 @@ import Testing
                 running.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
                 defer { running.withLock { $0.now -= 1 } }
                 try gate.wait()
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             }
         }
     }
@@ -185,7 +185,7 @@ import Testing
             2,
             engine: { request in
                 if request.method == "GET" { return try FakeEngine.oneModel(request) }
-                try request.answer(200, "{}")
+                try request.respond(200, "{}")
             })
         try await onThread { () throws in
             #expect(try machine.complete() == 200)

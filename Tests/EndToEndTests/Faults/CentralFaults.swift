@@ -52,7 +52,8 @@ extension Fault {
                 try $0.respond(302, "", headers: ["Location: /elsewhere"])
             }),
         behindTLS(
-            "the central system does not respond to TLS's first message", doctor: "central.reachable", fault: { $0.pause(true) },
+            "the central system does not respond to TLS's first message", doctor: "central.reachable",
+            fault: { $0.pause(true) },
             over: { $0.pause(false) }),
         slowTLS("the central system's TLS takes a second to respond", recovery: "nothing to recover from") {
             try SlowRelay(to: $0, beforeAll: .seconds(1))
@@ -61,7 +62,8 @@ extension Fault {
             try SlowRelay(to: $0, beforeEachByte: .milliseconds(50))
         },
         behindTLS(
-            "the central system's certificate has expired", doctor: "central.tls", fault: { try await $0.renew(.expired) },
+            "the central system's certificate has expired", doctor: "central.tls",
+            fault: { try await $0.renew(.expired) },
             over: { try await $0.renew(.good) }),
         Fault(.central, "the central system's name does not resolve", obstacle: Names.obstacle) {
             try await Names.unresolvable(.central)
