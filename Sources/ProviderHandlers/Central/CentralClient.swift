@@ -23,7 +23,7 @@ public struct CentralClient: Sendable {
         try http.fetch(request(path, json, total), maxBodyBytes: Self.maxBodyBytes, interruption: interruption)
     }
 
-    /// Posts JSON on a connection of its own, and tells what is known of that connection.
+    /// Posts JSON on a connection of its own, and describes that connection.
     func examine(
         _ path: String, _ json: [UInt8], total: Duration
     ) -> (outcome: Result<HTTPResponse, HTTPError>, connection: HTTPConnectionFacts) {

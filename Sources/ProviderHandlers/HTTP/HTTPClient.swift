@@ -77,7 +77,7 @@ public final class HTTPClient: Sendable {
         return try fetch(request, by: transfer, maxBodyBytes: maxBodyBytes, interruption: interruption)
     }
 
-    /// Fetches on a connection of its own, and tells what is known of that connection.
+    /// Fetches on a connection of its own, and describes that connection.
     func examine(
         _ request: HTTPRequest, maxBodyBytes: Int
     ) -> (outcome: Result<HTTPResponse, HTTPError>, connection: HTTPConnectionFacts) {

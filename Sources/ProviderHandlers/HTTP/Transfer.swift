@@ -64,7 +64,7 @@ import CCurl
         unsafe ccurl_setopt_long(easy, CURLOPT_CERTINFO, 1)
     }
 
-    /// What is known of the last attempt's connection.
+    /// Describes the last attempt's connection.
     var connection: HTTPConnectionFacts {
         let isTLSError = [
             CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE,
