@@ -3,10 +3,8 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
