@@ -31,7 +31,7 @@ def gpu(index=0, **changes):
     return {
         "index": index, "name": "NVIDIA H100 80GB HBM3", "uuid": f"GPU-{index}", "utilization_percent": 7,
         "memory_used_bytes": 21 << 30, "memory_total_bytes": 80 << 30, "temperature_celsius": 41, "power_watts": 120.5,
-        "counts": True, "history": history({12, 11, 4} if index == 0 else {9})} | changes
+        "history": history({12, 11, 4} if index == 0 else {9})} | changes
 
 
 def completions(count=50):

@@ -61,13 +61,6 @@ def test_the_chart_has_a_table_by_minute(open_page):
     assert "N/A" in table.inner_text()
 
 
-def test_a_gpu_that_does_not_decide_says_so(machine, open_page):
-    machine.worker.document = lambda: documents.accepting(gpus=[documents.gpu(counts=False)])
-    page = open_page()
-    expect(page.locator('[data-is="summary"]')).to_contain_text("this GPU does not decide admission")
-    expect(page.locator(".limit-label")).to_be_hidden()
-
-
 def test_what_is_not_known_is_not_zero(machine, open_page):
     machine.worker.document = documents.unknown
     page = open_page()

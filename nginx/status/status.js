@@ -156,7 +156,7 @@ function showGPU(card, gpu, now, limit) {
   set(card.querySelector(".area"), "d", lines
     .map((line) => `M${line.split(" ")[0]} 100L${line}L${line.split("L").at(-1).split(" ")[0]} 100Z`).join(""));
   const label = card.querySelector(".limit-label");
-  label.hidden = limit === undefined || !gpu.counts;
+  label.hidden = limit === undefined;
   set(card.querySelector(".limit"), "d", label.hidden ? "" : `M0 ${100 - limit}H${SPAN}`);
   if (!label.hidden) {
     write(label, `limit ${percent(limit)}`);
@@ -166,7 +166,7 @@ function showGPU(card, gpu, now, limit) {
   const values = history.map((point) => point.utilization_percent).filter((value) => value !== null);
   const figures = values.length
     ? `mean ${percent(mean(values))}, highest ${percent(Math.max(...values))}` : "N/A";
-  const role = gpu.counts ? known(limit, (value) => `limit ${percent(value)}`) : "this GPU does not decide admission";
+  const role = known(limit, (value) => `limit ${percent(value)}`);
   const summary = `15 minutes: ${figures}; ${role}`;
   write(part("summary"), summary);
   set(card.querySelector("svg"), "aria-label", `Utilization of GPU ${gpu.index} over ${summary}`);

@@ -32,8 +32,9 @@ public struct HMACValidator: Sendable {
             throw .refused(.invalidHMAC)
         }
         let started = ContinuousClock.now
-        var timing = Timing.unavailableHMAC
-        defer { exchange.validation = (timing, ContinuousClock.now - started) }
+        // nil when the request ended first, which says nothing about the central system.
+        var timing: Timing? = .unavailableHMAC
+        defer { exchange.validation = timing.map { ($0, ContinuousClock.now - started) } }
         let response: HTTPResponse
         do throws(TransferError<Interrupted>) {
             response = try central.post(
@@ -42,7 +43,9 @@ public struct HMACValidator: Sendable {
         } catch {
             switch error {
             case .failed(let error): throw unavailable("\(error)", exchange)
-            case .stopped(let reason): throw reason
+            case .stopped(let reason):
+                timing = nil
+                throw reason
             }
         }
         switch Verdict(response) {
