@@ -73,7 +73,7 @@ static int put(struct connection *connection, const char *text, size_t length) {
     return send(connection->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 
-static int respond(struct connection *connection, const char *body) {
+static int respond_json(struct connection *connection, const char *body) {
     char text[4096];
     int length = snprintf(text, sizeof text,
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
@@ -88,7 +88,7 @@ static int respond_whole(struct connection *connection, long tokens) {
         "[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":\"stop\"}],"
         "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":%ld,\"total_tokens\":%ld}}",
         words, tokens, tokens + 10);
-    return respond(connection, body);
+    return respond_json(connection, body);
 }
 
 static const char stream_head[] =
@@ -123,10 +123,10 @@ static int respond(struct connection *connection, const char *target, int is_pos
         char text[128];
         snprintf(text, sizeof text, "{\"open\":%ld,\"gone\":%ld,\"last\":%lld}", open_count, gone_count,
             (long long)last_gone);
-        return respond(connection, strncmp(target, "/gone", 5) == 0 ? text
+        return respond_json(connection, strncmp(target, "/gone", 5) == 0 ? text
             : "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"created\":1,\"owned_by\":\"b\"}]}");
     }
-    if (strstr(target, "/validate_hmac ")) return respond(connection, "{\"valid\":true}");
+    if (strstr(target, "/validate_hmac ")) return respond_json(connection, "{\"valid\":true}");
     long tokens = parameter(target, "tokens", 32);
     if (!strstr(body, "\"stream\":true")) return respond_whole(connection, tokens);
     connection->is_streaming = 1;
