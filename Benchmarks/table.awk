@@ -80,7 +80,7 @@ END {
         who = i == 1 ? "worker" : "handoff"
         words = i == 1 ? "worker forwards" : "handoff"
         if (rounds["memory", who])
-            single("worker memory with 1,000 open streams, " words, i == 1 ? "at most 64 MiB" : "at most 16 MiB",
+            single("worker memory with 1,000 open streams, " words, i == 1 ? "at most 96 MiB" : "at most 16 MiB",
                 sprintf("%.1f MiB", found["memory", who, 1] / 1024))
         if (rounds["held", who])
             single("streams held open at once, " words, i == 1 ? "4,000, none lost" : "8,000, none lost",
