@@ -47,32 +47,45 @@ public struct Pipeline: Sendable {
 
     /// Responds to programs that watch this machine; neither counted nor logged, since it comes every few seconds.
     private func tellStatus(_ exchange: Exchange) {
-        let status = watch?.watchedStatus
-        let response: HTTPResponse
-        switch (exchange.request.method, exchange.request.path, status) {
-        case ("GET", "/metrics", let status?), ("HEAD", "/metrics", let status?):
-            response = HTTPResponse(
-                head: HTTPResponseHead(
-                    status: 200,
-                    headers: [
-                        HTTPHeader("Content-Type", PrometheusText.contentType), HTTPHeader("Cache-Control", "no-store"),
-                    ]), body: Array(status.metrics.utf8))
-        case ("GET", "/status.json", let status?), ("HEAD", "/status.json", let status?):
-            response = JSONResponse.make(status: 200, StatusDocument(status))
-        case (_, "/metrics", _), (_, "/status.json", _):
-            response = Refusal.methodNotAllowed(allowed: ["GET", "HEAD"]).response
-        default: response = Refusal.notFound.response
-        }
         // A reader that has left needs no response.
-        try? exchange.respond(response)
+        try? exchange.respond(status(for: exchange.request))
     }
 
-    private func respond(_ exchange: Exchange) throws(Interrupted) {
-        switch try Route(exchange.request) {
-        case .health: try exchange.respond(health.response())
-        case .busy: try exchange.respond(busyResponse())
-        case .completion: try complete(exchange)
+    private func status(for request: Request) -> HTTPResponse {
+        guard ["/metrics", "/status.json"].contains(request.path) else { return Refusal.notFound.response }
+        guard Self.reading.contains(request.method) else {
+            return Refusal.methodNotAllowed(allowed: Self.reading).response
         }
+        guard let status = watch?.watchedStatus else { return Refusal.notFound.response }
+        guard request.path == "/metrics" else { return JSONResponse.make(status: 200, StatusDocument(status)) }
+        let fields = [
+            HTTPHeader("Content-Type", PrometheusText.contentType), HTTPHeader("Cache-Control", "no-store"),
+        ]
+        return HTTPResponse(head: HTTPResponseHead(status: 200, headers: fields), body: Array(status.metrics.utf8))
+    }
+
+    /// The methods of what can only be read.
+    private static let reading = ["GET", "HEAD"]
+
+    /// Not found comes before the wrong method.
+    private func respond(_ exchange: Exchange) throws(Interrupted) {
+        switch Endpoint(path: exchange.request.path) {
+        case .health:
+            try expect(Self.reading, exchange.request)
+            try exchange.respond(health.response())
+        case .busy:
+            try expect(Self.reading, exchange.request)
+            try exchange.respond(busyResponse())
+        case .chatCompletions, .completions:
+            // The engine tells them apart by the path.
+            try expect(["POST"], exchange.request)
+            try complete(exchange)
+        case .other: throw .refused(.notFound)
+        }
+    }
+
+    private func expect(_ methods: [String], _ request: Request) throws(Interrupted) {
+        guard methods.contains(request.method) else { throw .refused(.methodNotAllowed(allowed: methods)) }
     }
 
     private func complete(_ exchange: Exchange) throws(Interrupted) {
@@ -118,33 +131,5 @@ public struct Pipeline: Sendable {
 
     private static func number(_ value: Int?) -> Logger.Metadata.Value {
         value.map { .stringConvertible($0) } ?? .stringConvertible(NoValue())
-    }
-}
-
-/// The endpoints of the worker.
-private enum Route {
-    case health
-    case busy
-    /// A completion of either kind; the engine tells them apart by the path.
-    case completion
-
-    /// - Throws: `Refusal.notFound` or `.methodNotAllowed`, in that order.
-    init(_ request: Request) throws(Interrupted) {
-        switch request.path {
-        case "/health": self = .health
-        case "/busy": self = .busy
-        case "/v1/chat/completions", "/v1/completions": self = .completion
-        default: throw .refused(.notFound)
-        }
-        guard allowedMethods.contains(request.method) else {
-            throw .refused(.methodNotAllowed(allowed: allowedMethods))
-        }
-    }
-
-    private var allowedMethods: [String] {
-        switch self {
-        case .health, .busy: ["GET", "HEAD"]
-        case .completion: ["POST"]
-        }
     }
 }

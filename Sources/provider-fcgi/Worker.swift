@@ -70,7 +70,7 @@ struct Worker {
         assembly.watch.start()
         ProcessResources.releaseStartupPages()
         while true {
-            tellState(assembly.watch.summary)
+            tellState { [watch = assembly.watch] in watch.summary }
             switch Signals.wait(for: [.stop, .reload], limit: watchdog.look(threads, assembly.sampler, logger)) {
             case .stop: return stop()
             case .reload: reload()
@@ -102,9 +102,11 @@ struct Worker {
         logger.info("reloaded from \(loaded.source): \(changed)")
     }
 
-    /// Tells systemd a line for `systemctl status`, when it has changed and the last line is old enough.
-    private mutating func tellState(_ text: String) {
-        guard text != toldState.text, ContinuousClock.now - toldState.time >= Self.stateInterval else { return }
+    /// Tells systemd a line for `systemctl status`, when the last line is old enough and the line has changed.
+    private mutating func tellState(_ line: () -> String) {
+        guard ContinuousClock.now - toldState.time >= Self.stateInterval else { return }
+        let text = line()
+        guard text != toldState.text else { return }
         toldState = (text, .now)
         ServiceManager.notify("STATUS=\(text)")
     }
@@ -129,7 +131,7 @@ struct Worker {
     private mutating func waitForThreads(until deadline: ContinuousClock.Instant, stopsOnSignal: Bool) -> Bool {
         var nextLook = ContinuousClock.now
         while !threads.haveEnded() {
-            tellState("draining, \(assembly.admission.inFlight) in flight")
+            tellState { [admission = assembly.admission] in "draining, \(admission.inFlight) in flight" }
             // A drain may take longer than the watchdog waits.
             if ContinuousClock.now >= nextLook {
                 nextLook = .now + watchdog.look(threads, assembly.sampler, logger)

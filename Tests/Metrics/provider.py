@@ -12,7 +12,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from Support.machine import ROOT, wait_for
+from Support.machine import ROOT, free_port, wait_for
 
 BINARIES = Path(os.environ.get("PROVIDER_BINARIES", ROOT / ".build/debug"))
 # One idle GPU with all figures that nvidia-smi gives. Only what the shell has itself: the folder is all of PATH.
@@ -31,12 +31,6 @@ echo '<?xml version="1.0" ?>
 def get(url, timeout=30):
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=timeout) as response:
         return response.read().decode()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Provider:

@@ -5,32 +5,14 @@ The scripted worker serves the document that a test gives it. A test that wants 
 
 import json
 import os
-import socket
 import socketserver
 import struct
 import subprocess
-import time
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Lock, Thread
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def wait_until(what, condition, limit=30):
-    """The limit only ends a test that has failed already."""
-    deadline = time.monotonic() + limit
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.01)
-    return result
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from Support.machine import ROOT, free_port, wait_for
 
 
 class ScriptedWorker:
@@ -144,7 +126,7 @@ def machine(folder):
     made.write_prefix()
     process = subprocess.Popen(["nginx", "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"])
     try:
-        wait_until("nginx serves the page", made.is_there)
+        wait_for(made.is_there, says="nginx serves the page")
         yield made
     finally:
         made.worker.release.set()

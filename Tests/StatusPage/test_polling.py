@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 import documents
-from machine import wait_until
+from Support.machine import wait_for
 
 NO_WORKER = "The worker is not running: systemctl start provider-fcgi.target"
 
@@ -63,7 +63,7 @@ def test_a_slow_response_is_awaited_alone(machine, open_page):
     page = open_page()
     machine.worker.release.clear()
     machine.worker.most_running = 0
-    wait_until("the page asks", lambda: machine.worker.running == 1)
+    wait_for(lambda: machine.worker.running == 1, says="the page asks")
     page.wait_for_timeout(3000)
     assert machine.worker.most_running == 1
     machine.worker.release.set()
@@ -94,7 +94,7 @@ def test_without_nginx(open_page):
 def test_it_asks_every_two_seconds(machine, open_page):
     page = open_page()
     start, before = time.monotonic(), machine.worker.requests
-    wait_until("three more requests", lambda: page.wait_for_timeout(20) or machine.worker.requests >= before + 3)
+    wait_for(lambda: page.wait_for_timeout(20) or machine.worker.requests >= before + 3, says="three more requests")
     assert 4 < time.monotonic() - start < 9
 
 
@@ -111,4 +111,4 @@ def test_a_hidden_page_does_not_ask(machine, open_page):
     page.wait_for_timeout(4500)
     assert machine.worker.requests == before
     page.evaluate(turn, "visible")
-    wait_until("it asks at once", lambda: page.wait_for_timeout(20) or machine.worker.requests > before, limit=1.5)
+    wait_for(lambda: page.wait_for_timeout(20) or machine.worker.requests > before, timeout=1.5, says="it asks at once")

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from Metrics.peers import Central, Engine, served
-from Metrics.provider import BINARIES, NVIDIA_SMI, Provider, free_port
-from Support.machine import Processes, require_built
+from Metrics.provider import BINARIES, NVIDIA_SMI, Provider
+from Support.machine import Processes, free_port, require_built
 
 # A look of the worker at the GPU, and of the page at the worker.
 LIMIT = 30_000

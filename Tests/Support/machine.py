@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
@@ -28,6 +29,12 @@ def wait_for(condition, timeout=30, says="", process=None, interval=0.05):
             pytest.fail(f"{'the process has ended' if ended else f'not after {timeout} s'}: {words}")
         time.sleep(interval)
     return result
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Processes:

@@ -63,6 +63,24 @@ struct UnreadableFile: Error {
     var code: CInt = 0
 }
 
+/// An open file, pipe or socket.
+enum Descriptor {
+    /// Writes all bytes, however many calls that takes.
+    ///
+    /// - Returns: 0, or the number of the error that ended it.
+    static func write(_ bytes: [UInt8], to descriptor: CInt) -> CInt {
+        var sent = 0
+        while sent < bytes.count {
+            let count = unsafe bytes[sent...].withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
+            if count < 0 && errno != EINTR { return errno }
+            sent += max(count, 0)
+        }
+        return 0
+    }
+}
+
 /// A file that readers see whole: as it was before, or as it is after.
 enum WholeFile {
     /// Writes the bytes to a file beside `path`, which then takes the place of `path`.
@@ -74,15 +92,7 @@ enum WholeFile {
         unsafe unlink(draft)
         let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
         guard descriptor >= 0 else { return "\(draft): \(systemError(errno))" }
-        var code: CInt = 0
-        var sent = 0
-        while sent < bytes.count && code == 0 {
-            let count = unsafe bytes[sent...].withUnsafeBytes {
-                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
-            }
-            if count < 0 && errno != EINTR { code = errno }
-            sent += max(count, 0)
-        }
+        var code = Descriptor.write(bytes, to: descriptor)
         close(descriptor)
         if code == 0, unsafe rename(draft, path) != 0 { code = errno }
         guard code != 0 else { return nil }

@@ -4,7 +4,7 @@
 public struct Doctor: Sendable {
     /// The site that is asked unless another is named.
     public static let defaultSite = "http://127.0.0.1:8080"
-    private static let statusURL = "http://127.0.0.1:9180/status.json"
+    static let statusURL = "http://127.0.0.1:9180/status.json"
     private static let configurationLimit = Duration.seconds(3)
     /// For all looks together; the longest one of its own has 24 s.
     private static let limit = Duration.seconds(25)

@@ -7,7 +7,6 @@ public struct DoctorBundle {
         public let description: String
     }
 
-    private static let statusURL = "http://127.0.0.1:9180/status.json"
     private static let folder = "provider-doctor"
     /// For all programs together, which run at once.
     private static let limit = Duration.seconds(8)
@@ -77,7 +76,7 @@ public struct DoctorBundle {
         }
         let versions = Pending { Self.versions }
         let http = HTTPClient(proxied: false)
-        let status = Pending { SiteReply.fetch(Self.statusURL, http, .seconds(3)) }
+        let status = Pending { SiteReply.fetch(Doctor.statusURL, http, .seconds(3)) }
 
         var files = [("doctor.json", Redaction.json(report.json) + "\n")]
         files.append(("versions.txt", versions.value(until: deadline) ?? "no result in time\n"))
@@ -143,12 +142,7 @@ private struct TemporaryFolder: ~Copyable {
         let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw DoctorBundle.Failure(description: "\(name): \(systemError(errno))") }
         defer { close(descriptor) }
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw DoctorBundle.Failure(description: "\(name): \(systemError(errno))") }
-            rest = rest.dropFirst(count)
-        }
+        let code = Descriptor.write(Array(text.utf8), to: descriptor)
+        guard code == 0 else { throw DoctorBundle.Failure(description: "\(name): \(systemError(code))") }
     }
 }

@@ -100,7 +100,7 @@ struct SiteReply: Sendable, Equatable {
 struct SiteCheck: Sendable {
     /// The codes of nginx's own error pages (nginx/provider-http.conf) that GET /busy can get.
     static let codes: Set = ["worker_unavailable", "worker_timeout", "rate_limited", "gateway_error"]
-    /// Those that speak of the worker.
+    /// The codes that speak of the worker.
     static let workerTroubles: Set = ["worker_unavailable", "worker_timeout"]
 
     var url: String

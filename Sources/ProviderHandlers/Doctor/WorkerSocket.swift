@@ -76,28 +76,23 @@ struct WorkerSocket: Sendable {
 
     /// - Returns: the error number, 0 for none; nil for a name, which doctor does not resolve.
     private func connect(_ descriptor: CInt) -> CInt? {
-        if server.socket.isEmpty {
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = UInt16(clamping: server.port).bigEndian
-            let host = server.host == "localhost" ? "127.0.0.1" : server.host
-            guard unsafe inet_pton(AF_INET, host, &address.sin_addr) == 1 else { return nil }
-            return Self.connect(descriptor, &address)
+        guard server.socket.isEmpty else {
+            let isConnected = unsafe withUnixAddress(Array(server.socket.utf8)) {
+                unsafe Glibc.connect(descriptor, $0, $1) == 0
+            }
+            return isConnected ? 0 : errno
         }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { bytes in
-            unsafe bytes.copyBytes(from: Array(server.socket.utf8).prefix(bytes.count - 1))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(clamping: server.port).bigEndian
+        let host = server.host == "localhost" ? "127.0.0.1" : server.host
+        guard unsafe inet_pton(AF_INET, host, &address.sin_addr) == 1 else { return nil }
+        let isConnected = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
         }
-        return Self.connect(descriptor, &address)
-    }
-
-    private static func connect<Address>(_ descriptor: CInt, _ address: inout Address) -> CInt {
-        let code = unsafe withUnsafeBytes(of: &address) { bytes in
-            unsafe Glibc.connect(
-                descriptor, bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
-        }
-        return code == 0 ? 0 : errno
+        return isConnected ? 0 : errno
     }
 
     private func send(_ bytes: [UInt8], _ descriptor: CInt) -> Bool {

@@ -16,14 +16,23 @@ public enum BusyRule {
         }
     }
 
-    /// The utilization in percent that decides: the highest under the policy `any`, the lowest under `all`.
+    /// The utilization in percent that decides.
     ///
     /// - Returns: nil when no GPU tells its own.
     static func utilization(_ sample: GPUSample, _ configuration: Configuration.GPU) -> Int? {
-        let told = sample.gpus.compactMap(\.utilization)
+        deciding(sample.gpus, configuration)?.utilization
+    }
+
+    /// The GPU that decides: with the highest utilization under the policy `any`, with the lowest under `all`.
+    ///
+    /// - Returns: nil when no GPU tells its utilization.
+    static func deciding(
+        _ gpus: [GPU], _ configuration: Configuration.GPU
+    ) -> (index: Int, utilization: Int)? {
+        let told = gpus.compactMap { gpu in gpu.utilization.map { (index: gpu.index, utilization: $0) } }
         return switch configuration.busyPolicy {
-        case .any: told.max()
-        case .all: told.min()
+        case .any: told.max { $0.utilization < $1.utilization }
+        case .all: told.min { $0.utilization < $1.utilization }
         }
     }
 }

@@ -66,6 +66,15 @@ public enum GPUStatus: Sendable, Equatable {
     /// A GPU is in trouble or gone, its driver fails or hangs, or the newest sample is too old. `last` is the newest sample,
     /// narrowed too.
     case unknown(reason: String, last: GPUSample?)
+
+    /// The newest sample, which in the state `unknown` cannot be relied on.
+    var sample: GPUSample? {
+        switch self {
+        case .absent: nil
+        case .known(let sample): sample
+        case .unknown(_, let last): last
+        }
+    }
 }
 
 extension GPUSample {

@@ -49,16 +49,9 @@ public struct ReportCollector: Sendable {
         case .success(let models): list = models
         case .failure(let cause): errors.append("engine: \(cause)")
         }
-        let sample: GPUSample?
-        switch moment.status {
-        case .absent: sample = nil
-        case .known(let newest): sample = newest
-        case .unknown(let reason, let last):
-            sample = last
-            errors.append("gpu: \(reason)")
-        }
+        if case .unknown(let reason, _) = moment.status { errors.append("gpu: \(reason)") }
         return HealthReport(
-            data: list, gpu: sample.map { GPUReport($0, isBusy: moment.isBusy, configuration: gpu) },
+            data: list, gpu: moment.status.sample.map { GPUReport($0, isBusy: moment.isBusy, configuration: gpu) },
             ngrok: HealthReport.TunnelReport(url: parts.urls.ngrok),
             cloudflare: parts.urls.cloudflare.map(HealthReport.TunnelReport.init),
             providerType: providerType, errors: errors.isEmpty ? nil : errors)

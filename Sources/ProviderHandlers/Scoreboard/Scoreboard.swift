@@ -108,7 +108,7 @@ public final class Scoreboard: Sendable {
         }
     }
 
-    /// Looks after the file: leaves one that went bad, and joins again when it can. May take seconds; to be called by one thread
+    /// Looks after the file: leaves a file that went bad, and joins again when possible. May take seconds; to be called by one thread
     /// every few seconds.
     ///
     /// - Returns: what has changed since the last call; nil when nothing has.

@@ -68,7 +68,7 @@ final class ScoreboardRegion: Sendable {
         memory.store(ScoreboardLayout.slot(slot) + ScoreboardLayout.Slot.inFlight, 0)
     }
 
-    /// A copy of a slot's words, without the torn ones among its completions.
+    /// A copy of a slot's words.
     func slotWords(_ slot: Int) -> [UInt64] {
         let start = ScoreboardLayout.slot(slot)
         return (0..<ScoreboardLayout.Slot.words).map { memory.load(start + $0) }

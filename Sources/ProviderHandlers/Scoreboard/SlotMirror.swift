@@ -1,6 +1,6 @@
 /// What one worker has counted: the truth is in this process, and each change is copied to the worker's slot.
 ///
-/// Nothing is read back, so a file that is overwritten or gone takes nothing from the worker: `copy(to:)` gives it another. A
+/// Nothing is read back, so a file that is overwritten or gone takes nothing from the worker: `move(to:)` gives it another. A
 /// successor in the slot counts on from `init(continuing:)`, so the counts of an ended worker stay where they are, and no moment
 /// exists at which they are in two places or in none. Each write is one word that makes sense by itself, in an order in
 /// which a kill after any of them leaves the slot right.

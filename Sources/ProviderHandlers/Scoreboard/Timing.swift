@@ -10,7 +10,7 @@ public enum Timing: Int, CaseIterable, Sendable {
     case invalidHMAC
     case unavailableHMAC
 
-    /// Those that are also kept for the last minutes.
+    /// The durations that are also kept for the last minutes.
     static let recent: [Timing] = [.chatCompletion, .completion, .firstByteOfChatCompletion, .firstByteOfCompletion]
 
     /// The upper bounds of its buckets in nanoseconds, ascending; one more bucket holds what is above the last.

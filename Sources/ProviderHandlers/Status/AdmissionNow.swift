@@ -9,21 +9,15 @@ struct AdmissionNow {
     var inFlight: Int
 
     /// The GPUs that were last seen.
-    var gpus: [GPU] {
-        switch gpu {
-        case .absent: []
-        case .known(let sample): sample.gpus
-        case .unknown(_, let last): last?.gpus ?? []
-        }
-    }
+    var gpus: [GPU] { gpu.sample?.gpus ?? [] }
 
     /// One line for the service manager, without the GPU where there is none.
     var summary: String {
         if let refusal {
-            let load = deciding.map { " (\($0.load) %)" } ?? ""
+            let load = deciding.map { " (\($0.utilization) %)" } ?? ""
             return "refusing: " + (condition == .busy && refusal == .gpuBusy ? "GPU busy\(load)" : reason ?? "")
         }
-        let load = deciding.map { ", GPU \($0.load) %" } ?? ""
+        let load = deciding.map { ", GPU \($0.utilization) %" } ?? ""
         return "accepting, \(inFlight) of \(configuration.server.maxInFlight) in flight\(load)"
     }
 
@@ -47,18 +41,11 @@ struct AdmissionNow {
     private var busy: String {
         let limit = configuration.gpu.busyThreshold
         if condition == .busy, let deciding {
-            return "GPU \(deciding.index) at \(deciding.load) %, the limit is \(limit) %"
+            return "GPU \(deciding.index) at \(deciding.utilization) %, the limit is \(limit) %"
         }
         if condition == .unreadable { return "a completion runs, and no GPU shows its utilization" }
         return "the newest GPU sample has let in \(configuration.gpu.admitPerSample), as many as it may"
     }
 
-    /// The GPU whose utilization decides under the policy; nil when no GPU shows its utilization.
-    private var deciding: (index: Int, load: Int)? {
-        let loads = gpus.compactMap { gpu in gpu.utilization.map { (index: gpu.index, load: $0) } }
-        return switch configuration.gpu.busyPolicy {
-        case .any: loads.max { $0.load < $1.load }
-        case .all: loads.min { $0.load < $1.load }
-        }
-    }
+    private var deciding: (index: Int, utilization: Int)? { BusyRule.deciding(gpus, configuration.gpu) }
 }

@@ -88,19 +88,12 @@ public final class HandoffReceiver: Sendable {
     }
 
     private func bind(_ descriptor: CInt, _ path: String) -> Bool {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+        guard bytes.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
             errno = ENAMETOOLONG
             return false
         }
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-        return unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
-            }
-        }
+        return unsafe withUnixAddress(bytes) { unsafe Glibc.bind(descriptor, $0, $1) == 0 }
     }
 
     /// The next message; nil when a signal came first, or none is waiting.

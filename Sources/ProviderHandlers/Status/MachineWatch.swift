@@ -64,24 +64,15 @@ public final class MachineWatch: Sendable {
         case .joined(let text)?: logger.notice("\(text)")
         case nil: break
         }
-        note()
+        guard let subject = subject.withLock({ $0 }) else { return }
+        note(now(subject.configuration))
         let isWatched = lastAsked.withLock { $0.map { ContinuousClock.now - $0 < Self.watchedLimit } ?? false }
-        if isWatched { subject.withLock { $0?.health }?.refresh(after: Self.engineInterval) }
+        if isWatched { subject.health.refresh(after: Self.engineInterval) }
     }
 
-    private func note() {
-        scoreboard.pass(condition)
-        if case .known(let sample) = sampler.status { history.note(sample, at: time(nil)) }
-    }
-
-    private var condition: GPUCondition {
-        if case .absent = sampler.status { return .none }
-        return switch sampler.reading.verdict {
-        case .idle: .idle
-        case .busy: .busy
-        case .unreadable: .unreadable
-        case .unknown: .unknown
-        }
+    private func note(_ now: AdmissionNow) {
+        scoreboard.pass(now.condition)
+        if case .known(let sample) = now.gpu { history.note(sample, at: time(nil)) }
     }
 
     /// What `systemctl status` shows: whether the next completion would be admitted, for the machine.
@@ -90,30 +81,43 @@ public final class MachineWatch: Sendable {
     }
 
     private func now(_ configuration: Configuration) -> AdmissionNow {
-        AdmissionNow(
-            configuration: configuration, gpu: sampler.status, condition: condition, refusal: admission.refusal,
-            inFlight: admission.inFlightOnMachine)
+        let gpu = sampler.status
+        return AdmissionNow(
+            configuration: configuration, gpu: gpu, condition: GPUCondition(gpu, configuration.gpu),
+            refusal: admission.refusal, inFlight: admission.inFlightOnMachine)
     }
 
-    /// The machine's state now, for somebody who watches; nil before the first configuration. May take seconds where the engine
-    /// has not been asked for a while.
+    /// The machine's state now, for a program that watches; nil before the first configuration. May take seconds where the
+    /// engine has not been asked for a while.
     var watchedStatus: MachineStatus? {
-        lastAsked.withLock { $0 = .now }
-        subject.withLock { $0?.health }?.refresh(after: Self.engineMaxAge)
-        return status
-    }
-
-    private var status: MachineStatus? {
         guard let subject = subject.withLock({ $0 }) else { return nil }
-        note()
+        lastAsked.withLock { $0 = .now }
+        subject.health.refresh(after: Self.engineMaxAge)
+        let now = now(subject.configuration)
+        note(now)
         let latest = subject.health.latest
         return MachineStatus(
-            time: Date(), totals: scoreboard.totals(), admission: now(subject.configuration),
-            sampleAge: sampler.sampleAge,
+            time: Date(), totals: scoreboard.totals(), admission: now, sampleAge: sampler.sampleAge,
             engine: MachineStatus.EngineState(latest),
             report: ReportRecord.path(subject.configuration).flatMap { ReportRecord(path: $0) },
             publicURL: latest.flatMap { [$0.parts.urls.ngrok, $0.parts.urls.cloudflare ?? ""].first { !$0.isEmpty } },
             isShared: scoreboard.isShared, history: { [history] in history.points(of: $0) })
+    }
+}
+
+extension GPUCondition {
+    fileprivate init(_ status: GPUStatus, _ configuration: Configuration.GPU) {
+        if case .absent = status {
+            self = .none
+            return
+        }
+        self =
+            switch BusyRule.verdict(status, configuration) {
+            case .idle: .idle
+            case .busy: .busy
+            case .unreadable: .unreadable
+            case .unknown: .unknown
+            }
     }
 }
 

@@ -228,14 +228,10 @@ extension StatusDocument {
 extension StatusDocument.GPUState {
     fileprivate init(_ machine: MachineStatus) {
         var detail: String?
-        var source: String?
-        switch machine.admission.gpu {
-        case .absent: break
-        case .known(let sample): source = sample.origin.rawValue
-        case .unknown(let reason, let last): (detail, source) = (reason, last?.origin.rawValue)
-        }
+        if case .unknown(let reason, _) = machine.admission.gpu { detail = reason }
         self.init(
-            state: machine.admission.condition.label, detail: detail, source: source,
+            state: machine.admission.condition.label, detail: detail,
+            source: machine.admission.gpu.sample?.origin.rawValue,
             sampleAge: machine.sampleAge?.inSeconds)
     }
 }

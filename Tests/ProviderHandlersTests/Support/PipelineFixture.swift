@@ -126,7 +126,7 @@ extension FakeClient.Response {
 }
 
 extension Scoreboard {
-    /// One that no other process shares.
+    /// A scoreboard of this process alone.
     static var `private`: Scoreboard {
         Scoreboard(path: nil, worker: WorkerIdentity(name: "test", version: "0", started: 0))
     }

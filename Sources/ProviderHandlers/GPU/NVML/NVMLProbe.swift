@@ -77,16 +77,7 @@ public enum NVMLProbe {
     }
 
     private static func write(_ word: NVMLMessage, _ output: CInt) -> Bool {
-        let line = word.line
-        var sent = 0
-        while sent < line.count {
-            let count = unsafe line[sent...].withUnsafeBytes { bytes in
-                unsafe Glibc.write(output, bytes.baseAddress, bytes.count)
-            }
-            if count < 0 && errno != EINTR { return false }
-            sent += max(count, 0)
-        }
-        return true
+        Descriptor.write(word.line, to: output) == 0
     }
 
     /// On a separate thread, because NVML may hang. PR_SET_PDEATHSIG would not do: it counts the thread that started the
