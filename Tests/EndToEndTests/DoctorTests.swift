@@ -21,14 +21,6 @@ import Testing
         try request.respond(401, #"{"valid":false}"#, headers: ["Date: " + httpDate(.now)])
     }
 
-    private static func httpDate(_ date: Date) -> String {
-        let formatter = DateFormatter()
-        formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.timeZone = .gmt
-        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-        return formatter.string(from: date)
-    }
-
     private static func deployment(
         settings: [String: String?] = [:], gpu: FakeGPU.State? = nil,
         central: @escaping ScriptedServer.Script = central, engine: @escaping ScriptedServer.Script = engine
@@ -53,7 +45,8 @@ import Testing
     @Test func onlyTheValidationOfAnHMACIsAskedOfCentral() async throws {
         let deployment = try await Self.deployment()
         _ = try await onThread { try deployment.examine(["--probe"]) }
-        #expect(deployment.central.requests == ["POST /api/provider/validate_hmac HTTP/1.1"])
+        // Of doctor, and of the worker, whom doctor sends a made-up HMAC too.
+        #expect(deployment.central.requests == Array(repeating: "POST /api/provider/validate_hmac HTTP/1.1", count: 2))
     }
 
     /// What is wrong, and the code that says so.
@@ -148,7 +141,7 @@ import Testing
     @Test func aWrongClockAndAMissingModelOnlyWarn() async throws {
         let deployment = try await Self.deployment(
             central: { request in
-                let date = Self.httpDate(.now.addingTimeInterval(-120))
+                let date = httpDate(.now.addingTimeInterval(-120))
                 try request.respond(401, #"{"valid":false}"#, headers: ["Date: " + date])
             },
             engine: { try $0.respond(200, #"{"object":"list","data":null}"#) })
@@ -222,11 +215,14 @@ import Testing
         let directory = try TemporaryDirectory()
         let bundle = directory.path + "/bundle.tar.gz"
         let found = try await onThread { try deployment.examine(["--probe", "--bundle", bundle]) }
-        let hmac = try #require(sent.value.firstMatch(of: /doctor-[0-9a-f]+/)).output
+        let hmacs = sent.value.matches(of: /doctor-[0-9a-f]+/).map { String($0.output) }
+        #expect(hmacs.count == 2)
         let unpack = try ChildProcess("tar", ["--extract", "--gzip", "--to-stdout", "--file", bundle])
         #expect(try await unpack.waitForExit() == .status(0))
         let all = found.output + unpack.standardOutput
-        #expect(!all.contains(Deployment.apiKey) && !all.contains(hmac) && !all.contains(FakeNvidiaSMI.uuid()))
+        #expect(
+            !all.contains(Deployment.apiKey) && !hmacs.contains(where: all.contains)
+                && !all.contains(FakeNvidiaSMI.uuid()))
         #expect(unpack.standardOutput.contains("api_key: <redacted>"))
         #expect(unpack.standardOutput.contains("NVIDIA Test 4000"))
     }

@@ -1,6 +1,15 @@
+public import Foundation
+
 /// The central system's verdicts on an HMAC.
 public enum FakeCentral {
-    public static let valid: ScriptedServer.Script = { try $0.respond(200, #"{"valid":true}"#) }
+    /// Takes every HMAC except the one that doctor makes up.
+    public static let valid: ScriptedServer.Script = { request in
+        let isMadeUp = try request.bodyText().contains(#""doctor-"#)
+        try request.respond(
+            isMadeUp ? 401 : 200, isMadeUp ? #"{"valid":false}"# : #"{"valid":true}"#,
+            headers: ["Date: " + httpDate(.now)])
+    }
+
     public static let invalid: ScriptedServer.Script = { try $0.respond(401, #"{"valid":false}"#) }
 }
 
@@ -15,4 +24,13 @@ public enum FakeEngine {
         try request.respond(
             200, #"{"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"library"}]}"#)
     }
+}
+
+/// A date as HTTP writes it (RFC 9110, 5.6.7).
+public func httpDate(_ date: Date) -> String {
+    let formatter = DateFormatter()
+    formatter.locale = Locale(identifier: "en_US_POSIX")
+    formatter.timeZone = .gmt
+    formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+    return formatter.string(from: date)
 }

@@ -28,13 +28,15 @@ struct CentralCheck: Sendable {
     static func look(_ loaded: LoadedConfiguration) -> Self {
         let provider = loaded.configuration.provider
         let client = CentralClient(http: HTTPClient(proxied: true), provider: provider)
-        let random = String(UInt64.random(in: .min ... .max), radix: 16)
         let seen = client.examine(
-            "/api/provider/validate_hmac", JSON.encode(["hmac": "doctor-" + random]), total: limit)
+            "/api/provider/validate_hmac", JSON.encode(["hmac": madeUpHMAC()]), total: limit)
         return Self(
             url: provider.url, key: key(loaded), keyAdvice: provider.keyAdvice, outcome: seen.outcome,
             connection: seen.connection, now: time(nil))
     }
+
+    /// One that the central system has not given out.
+    static func madeUpHMAC() -> String { "doctor-" + String(UInt64.random(in: .min ... .max), radix: 16) }
 
     private static func key(_ loaded: LoadedConfiguration) -> Key {
         guard loaded.missingKey != nil else { return .present }

@@ -66,7 +66,7 @@ public struct Doctor: Sendable {
         let gpu = Pending { GPUCheck.look(configuration.gpu, log) }
         let engine = Pending { EngineCheck.look(configuration.ollama, local, probes: probes) }
         let worker = Pending { WorkerCheck.look(configuration.server) }
-        let nginx = Pending { SiteCheck.look(site, configuration, local, statusURL: statusURL) }
+        let nginx = Pending { SiteCheck.look(site, configuration, local, statusURL: statusURL, probes: probes) }
         let central = Pending { CentralCheck.look(loaded) }
         let tunnel = Pending { TunnelCheck.look(configuration, local, log) }
         let report = Pending { ReportCheck.look(configuration) }

@@ -5,11 +5,14 @@ struct EngineCheck: Sendable {
     private static let listLimit = Duration.seconds(5)
     /// A large model takes longer to load: no failure.
     private static let probeLimit = Duration.seconds(18)
+    private static let log = "journalctl -u ollama -n 50"
 
     /// What came of a completion of one token.
     enum Probe: Sendable, Equatable {
         case notAsked
-        case answered(status: Int, isCompletion: Bool, time: Duration)
+        case completion(time: Duration)
+        /// A response that the worker would not pass on as a whole completion, and why.
+        case noCompletion(String)
         case failed(HTTPError)
     }
 
@@ -41,6 +44,7 @@ struct EngineCheck: Sendable {
         return look
     }
 
+    /// Asks for a stream: most clients do, and a stream shows a cut that a whole response does not.
     private static func ask(_ url: String, _ model: String, _ http: HTTPClient) -> Probe {
         struct Question: Encodable {
             struct Message: Encodable {
@@ -50,14 +54,11 @@ struct EngineCheck: Sendable {
             let model: String
             let messages = [Message()]
             let maxTokens = 1
+            let stream = true
             enum CodingKeys: String, CodingKey {
-                case model, messages
+                case model, messages, stream
                 case maxTokens = "max_tokens"
             }
-        }
-        struct Completion: Decodable {
-            struct Choice: Decodable {}
-            let choices: [Choice]
         }
         let started = ContinuousClock.now
         let headers = [HTTPHeader("Content-Type", "application/json"), HTTPHeader("Accept-Encoding", "identity")]
@@ -66,13 +67,31 @@ struct EngineCheck: Sendable {
             timeouts: HTTPTimeouts(connect: .seconds(3), total: probeLimit))
         do throws(HTTPError) {
             let response = try http.fetch(request, maxBodyBytes: 1024 * 1024)
-            let completion = try? JSONDecoder().decode(Completion.self, from: Data(response.body))
-            return .answered(
-                status: response.head.status, isCompletion: completion != nil,
-                time: .now - started)
+            return trouble(of: response).map(Probe.noCompletion) ?? .completion(time: .now - started)
         } catch {
             return .failed(error)
         }
+    }
+
+    /// What is wrong with the response to a completion; nil when nothing is.
+    static func trouble(of response: HTTPResponse) -> String? {
+        struct Completion: Decodable {
+            struct Choice: Decodable {}
+            let choices: [Choice]
+        }
+        let head = response.head
+        guard head.status == 200 else { return "the engine responds with \(head.status)" }
+        if let reason = ResponseRelay.reasonAgainst(EndToEndHeaders.filtered(head)) { return reason }
+        guard EndToEndHeaders.isEventStream(head) else {
+            let completion = try? JSONDecoder().decode(Completion.self, from: Data(response.body))
+            return completion == nil ? "the engine responds with 200 and no completion" : nil
+        }
+        var stream = CompletionStream()
+        unsafe stream.add(response.body.span.bytes)
+        if stream.hasReportedError { return "the engine's stream reports an error" }
+        // Whole only by its own word, whatever HTTP says: a proper engine ends its stream with one or the other.
+        guard stream.isCut(isDelimited: false) else { return nil }
+        return "the engine's stream ended without [DONE] and without a finish_reason"
     }
 
     // MARK: The judgement
@@ -111,18 +130,15 @@ struct EngineCheck: Sendable {
         switch probe {
         case .notAsked where models.status == .warn: return .skip(.engineCompletion, "no model to ask")
         case .notAsked: return .skip(.engineCompletion, "not asked without --probe")
-        case .answered(200, true, let time):
+        case .completion(let time):
             return .ok(.engineCompletion, "one token in \(time.inSeconds.formatted(1)) s")
-        case .answered(let status, _, _):
-            return .fail(
-                .engineCompletion, "the engine responds with \(status)\(status == 200 ? " and no completion" : "")",
-                fix: "journalctl -u ollama -n 50")
+        case .noCompletion(let words): return .fail(.engineCompletion, words, fix: Self.log)
         case .failed(.timedOut):
             return .warn(
-                .engineCompletion, "no token within \(Self.probeLimit.inSeconds.formatted(0)) s",
+                .engineCompletion, "no whole completion within \(Self.probeLimit.inSeconds.formatted(0)) s",
                 fix: "try again: the engine may still be loading the model")
         case .failed(let error):
-            return .fail(.engineCompletion, "\(error)", fix: "journalctl -u ollama -n 50")
+            return .fail(.engineCompletion, "\(error)", fix: Self.log)
         }
     }
 }

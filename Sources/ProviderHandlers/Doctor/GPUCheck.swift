@@ -1,75 +1,44 @@
-import Dispatch
-
 /// What the GPUs' drivers tell now, and whether the worker knows the same.
 struct GPUCheck: Sendable {
-    /// Limits of a look: as long as the worker waits for a sample at its start, or a little longer.
-    private static let limits = (nvml: Duration.seconds(10), nvidiaSMI: Duration.seconds(20))
+    /// For a first word: of NVML, which may have to wake every GPU, and of all sources.
+    private static let limits = (nvml: Duration.seconds(15), all: Duration.seconds(20))
 
     var configuration: Configuration.GPU
-    /// NVML's first word; nil where NVML is not asked.
-    var nvml: NVMLMessage?
-    /// What is known without NVML.
-    var other: GPUStatus
-    /// How long the look took.
+    /// As the worker would see it.
+    var status: GPUStatus
+    var nvmlTrouble: NVMLTrouble?
+    /// How long the first sample took.
     var time: Duration
 
+    /// Samples as the worker does. Only a child process ever loads NVML: the worker's own.
     static func look(_ configuration: Configuration.GPU, _ log: QuietLog) -> Self {
         let started = ContinuousClock.now
         let asksNVML = [.auto, .nvml].contains(configuration.source)
-        let nvml = asksNVML ? Pending { firstWord(configuration) } : nil
-        var other = GPUStatus.absent
-        if configuration.source != .nvml {
-            let sampler = GPUSampler(configuration, nvml: nil, logger: log.logger)
-            sampler.start()
-            sampler.waitForFirstSample(timeout: min(limits.nvidiaSMI, configuration.nvidiaSMITimeout + .seconds(2)))
-            other = sampler.status
-            sampler.stop()
+        let program = asksNVML ? OtherProgram.beside("provider-fcgi") : nil
+        let noProgram =
+            asksNVML && program == nil ? "provider-fcgi, which asks NVML, is not beside provider-reporter" : nil
+        if let noProgram, configuration.source == .nvml {
+            return Self(
+                configuration: configuration, status: .unknown(reason: noProgram, last: nil), nvmlTrouble: nil,
+                time: .zero)
         }
-        let word = nvml?.value(until: .now + limits.nvml) ?? nil
-        return Self(configuration: configuration, nvml: word, other: other, time: .now - started)
-    }
-
-    /// Only a child process ever loads NVML: the worker's own.
-    private static func firstWord(_ configuration: Configuration.GPU) -> NVMLMessage? {
-        guard let program = OtherProgram.beside("provider-fcgi") else {
-            return .missing("provider-fcgi, which asks NVML, is not beside provider-reporter")
-        }
-        let feed = NVMLFeed(program: program, environment: Program.environment, timing: .init())
-        let word = Locked<NVMLMessage?>(nil)
-        let isThere = DispatchSemaphore(value: 0)
-        let isStarted: Void? = try? feed.start { message in
-            word.withLock { $0 = $0 ?? message }
-            isThere.signal()
-        }
-        defer { feed.stop() }
-        guard isStarted != nil, isThere.wait(timeout: .now() + .seconds(9)) == .success else {
-            return .failure("NVML has been silent for 9 s")
-        }
-        return word.withLock { $0 }
+        var timing = NVMLFeed.Timing()
+        timing.startLimit = limits.nvml
+        let feed = program.map { NVMLFeed(program: $0, environment: Program.environment, timing: timing) }
+        let sampler = GPUSampler(configuration, nvml: feed, logger: log.logger)
+        sampler.start()
+        defer { sampler.stop() }
+        sampler.waitForFirstSample(timeout: limits.all)
+        let time = ContinuousClock.now - started
+        sampler.waitForEachSource(timeout: limits.all - time)
+        return Self(
+            configuration: configuration, status: sampler.status,
+            nvmlTrouble: noProgram.map { .missing($0) } ?? sampler.nvmlTrouble, time: time)
     }
 
     // MARK: The judgement
 
-    /// The state as the worker would see it, and NVML's trouble if another source took over.
-    private var verdict: (status: GPUStatus, nvmlTrouble: String?) {
-        switch nvml {
-        case nil: return (other, nil)
-        case .missing where configuration.source == .auto: return (other, nil)
-        case .failure(let reason) where configuration.source == .auto:
-            if case .known = other { return (other, reason) }
-            return (.unknown(reason: reason, last: nil), nil)
-        case .some(let word):
-            var only = configuration
-            only.source = .nvml
-            var state = SamplerState(only)
-            let now = ContinuousClock.now
-            _ = state.take(word, at: now)
-            return (state.status(at: now), nil)
-        }
-    }
-
     func findings(_ worker: WorkerView?) -> [Finding] {
-        let (status, nvmlTrouble) = verdict
         switch status {
         case .absent:
             return [.ok(.gpuDriver, "no GPU was found: a CPU machine, which is never busy")]
@@ -84,7 +53,7 @@ struct GPUCheck: Sendable {
             ]
         case .unknown(let reason, .some(let last)):
             return [
-                driver(last, nvmlTrouble), .skip(.gpuSample, because: .gpuDevices),
+                driver(last), .skip(.gpuSample, because: .gpuDevices),
                 .fail(
                     .gpuDevices, reason,
                     fix:
@@ -92,21 +61,23 @@ struct GPUCheck: Sendable {
                 ),
             ]
         case .known(let sample):
-            return [driver(sample, nvmlTrouble), self.sample(worker), devices(sample)]
+            return [driver(sample), self.sample(worker), devices(sample)]
         }
     }
 
-    private func driver(_ sample: GPUSample, _ nvmlTrouble: String?) -> Finding {
+    private func driver(_ sample: GPUSample) -> Finding {
         var saw = "read through \(sample.origin.rawValue)"
         if configuration.source != .auto { saw += ", as gpu.source says" }
         if let version = sample.driverVersion { saw += ", driver \(version)" }
         if let version = sample.cudaVersion { saw += ", CUDA \(version)" }
-        if let nvmlTrouble {
+        switch nvmlTrouble {
+        case .failing(let reason):
             return .warn(
-                .gpuDriver, "\(saw); the faster NVML does not work: \(nvmlTrouble)",
+                .gpuDriver, "\(saw); the faster NVML does not work: \(reason)",
                 fix: "reinstall the driver's library (libnvidia-ml), or set gpu.source: nvidia-smi")
+        case .missing(let reason) where sample.origin != .amdgpu: saw += "; NVML is not used: \(reason)"
+        case .missing, nil: break
         }
-        if case .missing(let reason) = nvml, sample.origin != .amdgpu { saw += "; NVML is not used: \(reason)" }
         return .ok(.gpuDriver, saw)
     }
 

@@ -1,9 +1,8 @@
-import Dispatch
-
 /// A value that a thread of its own is finding out.
 final class Pending<Value: Sendable>: Sendable {
     private let value = Locked<Value?>(nil)
-    private let isThere = DispatchSemaphore(value: 0)
+    /// Ended when the value is there. It waits by the monotonic clock: a clock that is set may be what doctor looks for.
+    private let wait = Pause()
 
     /// Starts `look`, which may hang: nobody waits for the thread.
     init(_ look: @escaping @Sendable () -> Value) {
@@ -11,14 +10,14 @@ final class Pending<Value: Sendable>: Sendable {
         _ = try? Threads.start(stackSize: 2 * 1024 * 1024) { [self] in
             let found = look()
             value.withLock { $0 = found }
-            isThere.signal()
+            wait.end()
         }
     }
 
     /// Blocks until the value is there; nil when it is not there at the deadline.
     func value(until deadline: ContinuousClock.Instant) -> Value? {
         let rest = max(.zero, deadline - .now)
-        if isThere.wait(timeout: .now() + .milliseconds(rest.milliseconds)) == .success { isThere.signal() }
+        _ = wait.wait(rest, longest: rest)
         return value.withLock { $0 }
     }
 }

@@ -107,17 +107,45 @@ struct SiteCheck: Sendable {
     var reply: SiteReply
     var files: NginxFiles
     var handoff = NginxUpstream.Finding.agrees
+    /// Why nginx does not take a large body; nil when it does, or when it was not asked.
+    var bodyTrouble: String?
 
     var kind: SiteReply.Kind { reply.kind }
 
-    static func look(_ url: String, _ configuration: Configuration, _ http: HTTPClient, statusURL: String) -> Self {
+    /// More than nginx keeps in memory (`client_body_buffer_size`, 1 MiB): it writes this body to its disk (bytes).
+    private static let largeBody = 4 * 1024 * 1024
+
+    /// - Parameter probes: whether a large body is sent.
+    static func look(
+        _ url: String, _ configuration: Configuration, _ http: HTTPClient, statusURL: String, probes: Bool
+    ) -> Self {
         var reply = SiteReply.look(url, http, total: .seconds(6))
         if reply.view != nil, case .success(let status) = SiteReply.fetch(statusURL, http, .seconds(2)) {
             reply.view?.sampleAge = sampleAge(in: status.body)
         }
         return Self(
             url: url, reply: reply, files: NginxFiles.look(configuration.server),
-            handoff: NginxUpstream.check(configuration, path: nil))
+            handoff: NginxUpstream.check(configuration, path: nil),
+            bodyTrouble: probes && reply.kind == .worker ? sendLargeBody(to: url, configuration, http) : nil)
+    }
+
+    /// The HMAC is made up, so the body goes no further than the worker.
+    private static func sendLargeBody(
+        to url: String, _ configuration: Configuration, _ http: HTTPClient
+    ) -> String? {
+        let size = min(largeBody, configuration.server.maxBodyBytes)
+        let headers = [
+            HTTPHeader("Content-Type", "application/json"),
+            HTTPHeader(configuration.provider.hmacHeader, CentralCheck.madeUpHMAC()),
+        ]
+        let request = HTTPRequest(
+            .post, url + "/v1/completions", headers: headers, body: .bytes([UInt8](repeating: 0x20, count: size)),
+            timeouts: HTTPTimeouts(connect: .seconds(3), total: .seconds(10)))
+        // No response says nothing of nginx: the worker may wait for the central system.
+        guard let response = try? http.fetch(request, maxBodyBytes: 64 * 1024),
+            case .nginx("gateway_error") = SiteReply.kind(of: .success(response))
+        else { return nil }
+        return "gateway_error for a body of \(size) bytes"
     }
 
     /// `gpu.sample_age_seconds` of the status page's document.
@@ -170,6 +198,13 @@ struct SiteCheck: Sendable {
         case .unknown(let problem):
             return .warn(.nginxSite, problem, fix: "install the files that docs/HANDOFF.md names")
         case .agrees: break
+        }
+        if let bodyTrouble {
+            return .fail(
+                .nginxSite, "\(url): \(bodyTrouble)",
+                fix:
+                    "make room on the disk of nginx's request bodies (client_body_temp_path): df -h /var/lib/nginx/body"
+            )
         }
         if let difference = files.difference(from: configuration) { return difference }
         return .ok(.nginxSite, "\(url): the site is ours; \(files.words)")

@@ -2,6 +2,7 @@
 struct TunnelCheck: Sendable {
     private static let agentLimit = Duration.seconds(2)
     private static let publicLimit = Duration.seconds(5)
+    private static let start = "start the tunnel's agent, or set ngrok.url or cloudflare.url"
 
     struct PublicSite: Sendable, Equatable {
         var url: String
@@ -10,7 +11,7 @@ struct TunnelCheck: Sendable {
 
     /// Each known URL.
     var sites: [PublicSite]
-    /// Why a URL is not known.
+    /// Why a URL is not known: all reasons where none is, else those that matter.
     var problems: [String] = []
     /// Whether the only problem is that no tunnel's program runs, and none is configured.
     var hasNoTunnel = false
@@ -28,7 +29,8 @@ struct TunnelCheck: Sendable {
         let outside = HTTPClient(proxied: true)
         return Self(
             sites: urls.map { PublicSite(url: $0, reply: SiteReply.look($0, outside, total: publicLimit)) },
-            problems: problems.texts, hasNoTunnel: urls.isEmpty && !isConfigured && problems.areAbsences,
+            problems: urls.isEmpty ? problems.all : problems.harmful,
+            hasNoTunnel: urls.isEmpty && !isConfigured && problems.areAbsences,
             isToldByAgent: configuration.ngrok.url.isEmpty && configuration.cloudflare.url.isEmpty)
     }
 
@@ -47,12 +49,17 @@ struct TunnelCheck: Sendable {
             return [
                 .warn(
                     .tunnelAgent, "no public URL is known: " + problems.joined(separator: "; "),
-                    fix: "start the tunnel's agent, or set ngrok.url or cloudflare.url"),
+                    fix: Self.start),
                 .skip(.tunnelPublic, "no public URL is known"),
             ]
         }
         let shown = sites.map(\.url).joined(separator: ", ")
-        let agent = Finding.ok(.tunnelAgent, shown + (isToldByAgent ? ", by the tunnel's agent" : ", as configured"))
+        let agent =
+            problems.isEmpty
+            ? Finding.ok(.tunnelAgent, shown + (isToldByAgent ? ", by the tunnel's agent" : ", as configured"))
+            : .warn(
+                .tunnelAgent, "\(shown); another URL is not known: " + problems.joined(separator: "; "), fix: Self.start
+            )
         if let failed { return [agent, .skip(.tunnelPublic, because: failed)] }
         let judged = sites.map { judge($0, site) }
         return [agent, judged.first(where: \.isFailure) ?? judged.first { $0.status == .warn } ?? judged[0]]
@@ -89,6 +96,9 @@ struct TunnelCheck: Sendable {
         }
         if isToldByAgent {
             return .ok(.tunnelPublic, "\(site.url) responds as this machine, whose agent owns the URL")
+        }
+        if here.gpuTrouble != nil {
+            return .skip(.tunnelPublic, "not told apart from other machines, because the GPUs are not known")
         }
         return .warn(
             .tunnelPublic,

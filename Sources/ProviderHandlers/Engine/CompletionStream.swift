@@ -13,6 +13,8 @@ struct CompletionStream {
     private(set) var isDone = false
     /// Whether the next byte begins an event.
     private(set) var isAtEventStart = true
+    /// Whether an event was an error of the engine's own.
+    private(set) var hasReportedError = false
 
     private var hasChoices = false
     private var hasFinishReason = false
@@ -139,6 +141,7 @@ struct CompletionStream {
         hasChoices = hasChoices || event.choices != nil
         hasFinishReason = hasFinishReason || event.choices?.contains { $0.hasFinishReason } ?? false
         endsWithError = event.hasError
+        hasReportedError = hasReportedError || event.hasError
     }
 
     /// Whether a `finish_reason` is there that is not null. In a text its quotation marks would be escaped.

@@ -39,12 +39,17 @@ final class ResponseRelay: TransferHandler {
         heldBytes.giveBack(claimed)
     }
 
+    /// Why a head, without its hop-by-hop fields, is not passed on; nil for a head that is.
+    static func reasonAgainst(_ head: HTTPResponseHead) -> String? {
+        head.size <= headLimit ? nil : "the response's head has \(head.size) bytes, more than \(headLimit)"
+    }
+
     // MARK: While the transfer runs
 
     func receive(head: HTTPResponseHead) throws(Interrupted) {
         var sent = EndToEndHeaders.filtered(head)
-        guard sent.size <= Self.headLimit else {
-            exchange.cause = "the response's head has \(sent.size) bytes, more than \(Self.headLimit)"
+        if let reason = Self.reasonAgainst(sent) {
+            exchange.cause = reason
             throw .refused(.engineHeadTooLarge)
         }
         guard EndToEndHeaders.isEventStream(head) else {

@@ -1,4 +1,5 @@
 import Dispatch
+import Glibc
 public import Logging
 
 /// Samples the GPUs in the background, so that a request only ever reads memory.
@@ -90,6 +91,17 @@ public final class GPUSampler: Sendable {
         // For the next caller that waits.
         firstOutcome.signal()
     }
+
+    /// Blocks the calling thread until each source has had a first word, or `timeout` is over.
+    func waitForEachSource(timeout: Duration) {
+        let deadline = ContinuousClock.now + timeout
+        while !read({ state, _ in state.hasHeardEachSource }), ContinuousClock.now < deadline {
+            poll(nil, 0, Self.hangInterval.pollMilliseconds)
+        }
+    }
+
+    /// Why the GPUs are not read through NVML; nil when they are, or when it is not asked.
+    var nvmlTrouble: NVMLTrouble? { read { state, _ in state.nvmlTrouble } }
 
     /// What is known now.
     ///

@@ -1,3 +1,9 @@
+/// Why the GPUs are not read through NVML.
+enum NVMLTrouble: Sendable, Equatable {
+    case missing(String)
+    case failing(String)
+}
+
 /// What the sampler knows; a value, so that every transition can be tested without a clock.
 ///
 /// With `gpu.source: auto` NVML's newest sample counts. While NVML is in trouble, later runs of nvidia-smi count.
@@ -35,6 +41,14 @@ struct SamplerState {
         if source == .nvml || nvml.last != nil { return nvml.isOpen }
         // A missing or failing nvidia-smi proves nothing while NVML may still respond.
         return nvidiaSMI.isOpen || nvml.isOpen && !nvidiaSMI.isKnown
+    }
+
+    /// Whether nvidia-smi, and NVML where it is asked, have each had a first word.
+    var hasHeardEachSource: Bool { !nvidiaSMI.isOpen && !(usesNVML && nvml.isOpen) }
+
+    /// Why NVML is not there, or what is wrong with it; nil when it works or is not asked.
+    var nvmlTrouble: NVMLTrouble? {
+        nvml.failure.map { .failing($0.reason) } ?? nvml.absence.map { .missing($0) }
     }
 
     /// Whether the load is known without nvidia-smi, which then only tells details.

@@ -21,7 +21,7 @@ public final class Tunnel: Sendable {
     private struct State {
         var last = PublicURLs()
         /// The logged problems, by the program that has them.
-        var warned: [String: Problem] = [:]
+        var warned: [String: Warning] = [:]
     }
 
     public init(
@@ -55,10 +55,13 @@ public final class Tunnel: Sendable {
         return urls
     }
 
-    /// Why the last `urls` left a URL empty, a line each, and whether only programs were silent that may be missing.
-    var problems: (texts: [String], areAbsences: Bool) {
+    /// Why the last `urls` left a URL empty, a line each; `harmful` leaves out programs that are not needed here.
+    var problems: (all: [String], harmful: [String], areAbsences: Bool) {
         let warned = state.withLock { $0.warned }
-        return (warned.map { "\($0)\($1.text)" }.sorted(), warned.values.allSatisfy(\.isAbsence))
+        let texts = { (warned: [String: Warning]) in warned.map { "\($0)\($1.problem.text)" }.sorted() }
+        return (
+            texts(warned), texts(warned.filter { !$0.value.isHarmless }), warned.values.allSatisfy(\.problem.isAbsence)
+        )
     }
 
     /// The last result of `urls`, or the configured URLs; sends no request.
@@ -103,6 +106,12 @@ extension Tunnel {
         }
     }
 
+    private struct Warning {
+        var problem: Problem
+        /// Whether the program may be missing, and is.
+        var isHarmless: Bool
+    }
+
     private func told(
         by program: String, mayBeMissing: Bool, _ ask: () throws(Problem) -> String
     ) -> String {
@@ -111,13 +120,14 @@ extension Tunnel {
             state.withLock { $0.warned[program] = nil }
             return url
         } catch {
+            let warning = Warning(problem: error, isHarmless: mayBeMissing && error.isAbsence)
             let isNews = state.withLock { state in
-                defer { state.warned[program] = error }
-                return state.warned[program]?.isLike(error) != true
+                defer { state.warned[program] = warning }
+                return state.warned[program]?.problem.isLike(error) != true
             }
             if isNews {
-                let level: Logger.Level = mayBeMissing && error.isAbsence ? .debug : .warning
-                logger.log(level: level, "no public URL to report: \(program)\(error.text)")
+                logger.log(
+                    level: warning.isHarmless ? .debug : .warning, "no public URL to report: \(program)\(error.text)")
             }
             return ""
         }

@@ -11,48 +11,48 @@ extension Fault {
                 rig.deployment.central.stop()
                 let seen = rig.crowd()
                 let hasReachedEngine = rig.begun > begun
-                try rig.expectDoctor(fails: ["central.reachable"])
+                try rig.examine()
                 try rig.deployment.central.start()
                 return Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: nextRequest)
             }
         },
         scripted(
-            .central, "the central system hangs", doctor: "central.reachable",
+            .central, "the central system hangs",
             central: { request in
                 _ = try request.bodyText()
                 try request.connection.waitForHangUp()
             }),
         scripted(
-            .central, "the central system resets the connection", doctor: "central.reachable",
+            .central, "the central system resets the connection",
             central: { request in
                 _ = try request.bodyText()
                 request.connection.reset()
             }),
         scripted(
-            .central, "the central system responds with 500", doctor: "central.reachable",
+            .central, "the central system responds with 500",
             central: { try $0.respond(500, "Internal Server Error") }),
-        scripted(.central, "the central system responds with garbage", doctor: "central.reachable", central: garbage),
+        scripted(.central, "the central system responds with garbage", central: garbage),
         scripted(
-            .central, "the central system responds with 200 without a verdict", doctor: "central.reachable",
+            .central, "the central system responds with 200 without a verdict",
             central: {
                 try $0.respond(200, "<html>valid</html>")
             }),
         scripted(
-            .central, "the central system closes in the middle of its verdict", doctor: "central.reachable",
+            .central, "the central system closes in the middle of its verdict",
             central: { request in
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"valid\":true")
                 request.closeAfterwards()
             }),
         scripted(
-            .central, "the central system redirects", doctor: "central.reachable",
+            .central, "the central system redirects",
             central: {
                 // To itself, where the next request would be held valid: none may come.
                 #expect($0.target == "/api/provider/validate_hmac")
                 try $0.respond(302, "", headers: ["Location: /elsewhere"])
             }),
         behindTLS(
-            "the central system does not respond to TLS's first message", doctor: "central.reachable",
+            "the central system does not respond to TLS's first message",
             fault: { $0.pause(true) },
             over: { $0.pause(false) }),
         slowTLS("the central system's TLS takes a second to respond", recovery: "nothing to recover from") {
@@ -62,7 +62,7 @@ extension Fault {
             try SlowRelay(to: $0, beforeEachByte: .milliseconds(50))
         },
         behindTLS(
-            "the central system's certificate has expired", doctor: "central.tls",
+            "the central system's certificate has expired",
             fault: { try await $0.renew(.expired) },
             over: { try await $0.renew(.good) }),
         Fault(.central, "the central system's name does not resolve", obstacle: Names.obstacle) {
@@ -75,7 +75,7 @@ extension Fault {
 
     /// A fault of a central system behind TLS, with a trusted authority.
     private static func behindTLS(
-        _ name: String, doctor: String, fault: @escaping @Sendable (TLSServer) async throws -> Void,
+        _ name: String, fault: @escaping @Sendable (TLSServer) async throws -> Void,
         over: @escaping @Sendable (TLSServer) async throws -> Void
     ) -> Fault {
         Fault(.central, name, obstacle: Names.obstacle) {
@@ -86,9 +86,7 @@ extension Fault {
                 try await rig.move(central: server.url)
                 try await fault(server)
                 let outcome = try await askCentral(rig)
-                try await onThread {
-                    try rig.expectDoctor(fails: [doctor], behind: server.trustingCommand)
-                }
+                try await onThread { try rig.examine(behind: server.trustingCommand) }
                 try await over(server)
                 try await expectServed(rig)
                 try await rig.move()
@@ -109,6 +107,7 @@ extension Fault {
                 try await rig.move(central: "https://127.0.0.1:\(relay.port)")
                 let outcome = try await askCentral(rig, recovery)
                 #expect(relay.connectionCount > 0)
+                try await onThread { try rig.examine(behind: server.trustingCommand) }
                 try await rig.move(central: server.url)
                 try await expectServed(rig)
                 try await rig.move()

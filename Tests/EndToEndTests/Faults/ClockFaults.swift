@@ -11,6 +11,7 @@ extension Fault {
             let directory = try TemporaryDirectory()
             let offset = try directory.write("0", to: "offset")
             let library = try await Preload("clock.c")
+            let command = ["env", "LD_PRELOAD=\(library.path)", "CLOCK_OFFSET=\(offset)"]
             let gpu = try FakeNvidiaSMI(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %")))
             let script: ScriptedServer.Script = { request in
                 try request.startStream()
@@ -23,7 +24,7 @@ extension Fault {
             let rig = try await FaultRig(engine: script) { central, engine in
                 try await Deployment(
                     settings: ["PATH": gpu.environment["PATH"], "PROVIDER_LOG_FORMAT": "json"],
-                    workerCommand: ["env", "LD_PRELOAD=\(library.path)", "CLOCK_OFFSET=\(offset)"],
+                    workerCommand: command,
                     central: central, engine: engine)
             }
             let rounds = Counter()
@@ -42,6 +43,7 @@ extension Fault {
                 }
                 let runs = gpu.runs
                 try waitUntil("the GPU is sampled as before") { gpu.runs > runs + 5 }
+                try rig.examine(behind: command)
                 for _ in streams { jumped.open() }
                 let seen = streams.map(Sighting.of)
                 rig.fault.value = false

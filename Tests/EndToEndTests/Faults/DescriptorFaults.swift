@@ -65,6 +65,7 @@ extension Fault {
             // Each second libdispatch may want to open a file: time is the fault here.
             sleep(3)
             #expect(rig.begun < begun + probes.count)
+            try rig.examine()
             let seen = (held.end(streams), probes.map(Sighting.of))
             #expect(
                 rig.logged("cannot accept") == shortages + 1 && rig.logged("accepting connections again") == returns)

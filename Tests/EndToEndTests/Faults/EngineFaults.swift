@@ -12,13 +12,13 @@ extension Fault {
     static let engine: [Fault] = [
         engineIsDown,
         scripted(
-            .engine, "engine resets the connection", doctor: "engine.completion",
+            .engine, "engine resets the connection",
             engine: { request in
                 _ = try request.bodyText()
                 request.connection.reset()
             }),
         scripted(
-            .engine, "engine closes without a response", doctor: "engine.completion",
+            .engine, "engine closes without a response",
             engine: { request in
                 _ = try request.bodyText()
                 request.closeAfterwards()
@@ -36,7 +36,7 @@ extension Fault {
                 try $0.connection.waitForHangUp()
             }),
         scripted(
-            .engine, "engine closes in the middle of its JSON", doctor: "engine.completion",
+            .engine, "engine closes in the middle of its JSON",
             engine: { request in
                 _ = try request.bodyText()
                 try request.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"choi")
@@ -89,7 +89,7 @@ extension Fault {
                 try $0.respond(200, Sighting.json, headers: ["Set-Cookie: " + String(repeating: "x", count: 20_480)])
             }),
         keptConnectionsDie,
-        scripted(.engine, "engine responds with garbage", doctor: "engine.completion", engine: garbage),
+        scripted(.engine, "engine responds with garbage", engine: garbage),
         scripted(
             .engine, "engine's chunks are garbage", isStream: true,
             engine: {
@@ -123,6 +123,7 @@ extension Fault {
             let begun = rig.begun
             rig.fault.value = true
             let seen = (0..<10).flatMap { _ in rig.crowd() }
+            try rig.examine(probes: true)
             rig.fault.value = false
             return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: "at once, on a fresh connection")
         }
@@ -134,7 +135,7 @@ extension Fault {
             let begun = rig.begun
             rig.deployment.engine.stop()
             let seen = rig.crowd()
-            try rig.expectDoctor(fails: ["engine.reachable"])
+            try rig.examine()
             try rig.deployment.engine.start()
             return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
         }

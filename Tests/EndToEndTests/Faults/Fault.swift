@@ -14,6 +14,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
         let client: String
         let lost: String
         let recovery: String
+        /// What doctor said while it lasted.
+        var doctor = Diagnosis.notAsked
 
         init(client: String, lost: String, recovery: String) {
             self.client = client
@@ -80,9 +82,8 @@ extension Fault {
 
     /// A fault that lies in what the engine or the central system does with a request, and that is over with the next one.
     ///
-    /// - Parameter doctor: the code that doctor reports as failed while the fault lasts; nil to leave doctor out.
     static func scripted(
-        _ part: Part, _ name: String, isStream: Bool = false, settings: [String: String] = [:], doctor: String? = nil,
+        _ part: Part, _ name: String, isStream: Bool = false, settings: [String: String] = [:],
         central: @escaping ScriptedServer.Script = FakeCentral.valid,
         engine: @escaping ScriptedServer.Script = FaultRig.good
     ) -> Fault {
@@ -94,9 +95,10 @@ extension Fault {
                 let begun = rig.begun
                 rig.fault.value = true
                 let seen = rig.crowd(isStream: isStream)
-                if let doctor { try rig.expectDoctor(fails: [doctor], probes: part == .engine) }
+                let hasReachedEngine = rig.begun > begun
+                try rig.examine(probes: part == .engine)
                 rig.fault.value = false
-                return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest)
+                return Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: nextRequest)
             }
         }
     }

@@ -15,7 +15,8 @@ enum FaultDocument {
     private static let writing = Mutex(())
 
     static func check(_ fault: Fault, _ outcome: Fault.Outcome) throws {
-        let row = "| \(fault.name) | \(outcome.client) | \(outcome.lost) | \(outcome.recovery) |"
+        let columns = [fault.name, outcome.client, outcome.lost, outcome.recovery, outcome.doctor]
+        let row = "| " + columns.joined(separator: " | ") + " |"
         if isWriting { return try write(row, of: fault) }
         #expect(try rows(of: fault.part).contains(row), "docs/RELIABILITY.md has no row \(row)")
     }
@@ -38,7 +39,7 @@ enum FaultDocument {
             let ordered = Fault.all.filter { $0.part == fault.part }.compactMap { other in
                 other.name == fault.name ? row : known.first { name($0) == other.name }
             }
-            let head = ["| fault | the client saw | lost | recovered |", "|---|---|---|---|"]
+            let head = ["| fault | the client saw | lost | recovered | doctor |", "|---|---|---|---|---|"]
             var text = try Repository.read("docs/RELIABILITY.md")
             let range = try range(of: fault.part, in: text)
             text.replaceSubrange(range, with: "\n" + (head + ordered).joined(separator: "\n") + "\n")

@@ -13,7 +13,7 @@ final class FaultRig: Sendable {
     /// Whether engine and central do what the fault says.
     let fault: SharedValue<Bool>
     private let meeting: Meeting
-    private let isExamined = SharedValue(false)
+    private let diagnosis = Diagnosis()
     private let width: Int
 
     /// Makes a deployment, given the two scripts.
@@ -140,14 +140,14 @@ final class FaultRig: Sendable {
     /// Completions that the engine has begun with.
     var begun: Int { deployment.engine.requests.count { $0.hasPrefix("POST") } }
 
-    /// Runs doctor, the first time this is called: exactly these codes have to fail.
+    /// Runs doctor while the fault is made for the first time; what it says goes into the document.
     ///
-    /// - Parameter probes: whether the engine is asked for a token; it then counts as reached.
-    func expectDoctor(fails codes: [String], probes: Bool = false, behind command: [String] = []) throws {
-        guard !isExamined.value else { return }
-        isExamined.value = true
-        let found = try deployment.examine(probes ? ["--probe"] : [], behind: command)
-        #expect(found.codes("fail") == codes, "\(found.output)")
+    /// - Parameters:
+    ///   - probes: whether the engine is asked for a token; it then counts as reached.
+    ///   - command: runs doctor where the worker's command gives the worker another view of the machine.
+    func examine(probes: Bool = false, behind command: [String] = []) throws {
+        guard !diagnosis.isClosed else { return }
+        diagnosis.note(try deployment.examine(probes ? ["--probe"] : [], behind: command))
     }
 
     // MARK: The checks
@@ -167,7 +167,8 @@ final class FaultRig: Sendable {
     func outcomeOfSteps(
         again rounds: Int = 1, of fault: @Sendable () async throws -> Fault.Outcome
     ) async throws -> Fault.Outcome {
-        let outcome = try await fault()
+        var outcome = try await fault()
+        diagnosis.close()
         try await serve()
         let base = try await rest()
         for _ in 0..<rounds {
@@ -180,6 +181,7 @@ final class FaultRig: Sendable {
         #expect(worker.ended == nil, "\(worker.standardError.suffix(4000))")
         worker.terminate()
         #expect(try await worker.waitForExit() == .status(0))
+        outcome.doctor = diagnosis.text
         return outcome
     }
 

@@ -38,14 +38,12 @@ extension Fault {
             try $0.behave("echo '<?xml version=\"1.0\" ?><nvidia_smi_log><gpu id=\"0\"><product_name>'\n")
         },
         nvidiaSMI(
-            "nvidia-smi prints words in place of the utilization (`[Unknown Error]`)", "with the next sample",
-            doctor: "gpu.devices"
+            "nvidia-smi prints words in place of the utilization (`[Unknown Error]`)", "with the next sample"
         ) {
             try $0.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("[Unknown Error]")))
         },
         nvidiaSMI(
-            "nvidia-smi says that the GPU needs a reset (`gpu_recovery_action` is Reset)", "with the next sample",
-            doctor: "gpu.devices"
+            "nvidia-smi says that the GPU needs a reset (`gpu_recovery_action` is Reset)", "with the next sample"
         ) {
             let element = "<gpu_recovery_action>Reset</gpu_recovery_action>"
             try $0.behave(FakeNvidiaSMI.printing(FakeNvidiaSMI.document("0 %", elements: element)))
@@ -107,7 +105,9 @@ extension Fault {
                     engine: engine)
             }
             return try await rig.outcome {
-                let outcome = try refused(rig, "with the next sample") { try machine.fail(EPERM, card: 0) }
+                let outcome = try refused(rig, "with the next sample", examinedBehind: machine.command) {
+                    try machine.fail(EPERM, card: 0)
+                }
                 try machine.fail(nil, card: 0)
                 try rig.waitUntilServed()
                 return outcome
@@ -122,7 +122,7 @@ extension Fault {
         """
 
     private static func nvidiaSMI(
-        _ name: String, _ recovery: String, state: String? = nil, doctor: String = "gpu.driver",
+        _ name: String, _ recovery: String, state: String? = nil,
         _ fault: @escaping @Sendable (FakeNvidiaSMI) throws -> Void
     ) -> Fault {
         Fault(.gpu, name) {
@@ -134,7 +134,7 @@ extension Fault {
                     try waitUntil("it is in state \(state)") {
                         program.process("hanging").flatMap { Vitals.field("State", of: $0) }?.hasPrefix(state) == true
                     }
-                }, whileItLasts: { try $0.expectDoctor(fails: [doctor]) })
+                })
         }
     }
 
@@ -179,7 +179,10 @@ extension Fault {
                 workerCommand: MountNamespace.extendingDevices(in: devices.path), central: central, engine: engine)
         }
         return try await rig.outcome {
-            let outcome = try refused(rig, "with the first sample once nvidia-smi is found") {
+            let view = MountNamespace.entering(rig.deployment.worker)
+            let outcome = try refused(
+                rig, "with the first sample once nvidia-smi is found", examinedBehind: view
+            ) {
                 if FileManager.default.fileExists(atPath: program.path) { try program.remove() }
                 try devices.write("", to: "view/nvidia0")
             } whileItLasts: {
@@ -195,7 +198,8 @@ extension Fault {
 
     /// What requests meet while the GPU is unknown.
     private static func refused(
-        _ rig: FaultRig, _ recovery: String, fault: () throws -> Void, whileItLasts: () throws -> Void = {}
+        _ rig: FaultRig, _ recovery: String, examinedBehind command: [String] = [], fault: () throws -> Void,
+        whileItLasts: () throws -> Void = {}
     ) throws -> Outcome {
         let begun = rig.begun
         try fault()
@@ -203,8 +207,10 @@ extension Fault {
             try rig.deployment.fetch("GET", "/busy").body.contains("gpu_unknown")
         }
         let seen = rig.crowd() + [try health(rig)]
+        let hasReachedEngine = rig.begun > begun
         try whileItLasts()
-        return Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: recovery)
+        try rig.examine(behind: command)
+        return Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: recovery)
     }
 
     private static func nvml(
@@ -279,6 +285,7 @@ extension Fault {
             // Until nvidia-smi has run, the GPU may be unknown.
             try rig.waitUntilServed()
             let seen = rig.crowd()
+            try rig.examine()
             let found = rig.logged("GPUs are read through NVML")
             try library.set(uuid + "gpu0.utilization 0")
             try rig.waitUntilLogged("GPUs are read through NVML", beyond: found)

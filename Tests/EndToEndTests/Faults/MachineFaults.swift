@@ -72,6 +72,7 @@ extension Fault {
             let large = try (0..<FaultRig.crowd).map { _ in try rig.start(padding: 4_000_000) }
             let seen = large.map(Sighting.of)
             let outcome = Outcome(seen, hasReachedEngine: rig.begun > begun, recovery: nextRequest + " that fits")
+            try rig.examine(probes: true)
             // Small ones never touch the disk.
             #expect(Sighting.of(try rig.start()) == .whole(isStream: false))
             try waitUntil("what was written of the large ones is gone") {
@@ -97,6 +98,7 @@ extension Fault {
         }
         return try await rig.outcome {
             let seen = rig.crowd() + rig.crowd()
+            try rig.examine()
             return Outcome(seen, hasReachedEngine: true, recovery: "nothing to recover from")
         }
     }

@@ -53,8 +53,7 @@ final class Names: Sendable {
 
     /// Runs a command in the worker's namespace of mounts.
     private func enter(_ worker: ChildProcess, _ command: String...) throws {
-        let options =
-            ["--target", "\(worker.pid)", "--mount"] + (getuid() == 0 ? [] : ["--user", "--preserve-credentials"])
+        let options = MountNamespace.entering(worker).dropFirst()
         let tool = try ChildProcess("nsenter", options + command)
         try waitUntil("\(command) has ended") { tool.ended != nil }
         guard tool.ended == .status(0) else { throw NeverHappened(description: "\(command): \(tool.standardError)") }
@@ -91,6 +90,7 @@ final class Names: Sendable {
                 let begun = rig.begun
                 let seen = rig.crowd()
                 let hasReachedEngine = rig.begun > begun
+                try rig.examine(behind: names.command)
                 try names.resolve(host)
                 return Fault.Outcome(seen, hasReachedEngine: hasReachedEngine, recovery: Fault.nextRequest)
             }
@@ -112,6 +112,7 @@ final class Names: Sendable {
                 // One thread for each look-up that libcurl has given up.
                 #expect(Holdings(of: rig.deployment.worker.pid).threads >= base.threads + FaultRig.crowd)
                 let hasReachedEngine = rig.begun > begun
+                try rig.examine(behind: names.command)
                 try names.release(rig.deployment.worker, host)
                 try rig.waitUntilServed()
                 return Fault.Outcome(

@@ -5,7 +5,7 @@ import Testing
 extension Fault {
     /// What can happen to nginx, the worker and the tunnel.
     static let processes: [Fault] = [
-        nginxReloads, nginxRestarts, workerIsKilled, workerIsStopped, workerIsReloaded, tunnelMoves,
+        nginxReloads, nginxRestarts, workerIsKilled, workerIsStopped, workerIsReloaded, ngrokIsAway,
         cloudflaredIsAway, tunnelsAreAmbiguous,
     ]
 
@@ -29,6 +29,7 @@ extension Fault {
                 try rig.deployment.nginx.stopAndWait()
                 // The engine stops generating: the worker tells it.
                 for _ in streams { try held.gone.wait() }
+                try rig.examine()
                 return (streams.map { $0() }, rig.crowd())
             }
             try await rig.deployment.nginx.start()
@@ -64,6 +65,7 @@ extension Fault {
     /// The outcome of a worker's end: a crowd comes while no worker runs, and then another worker starts.
     static func startAgain(_ rig: FaultRig, after running: Outcome) throws -> Outcome {
         let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start() }
+        try rig.examine()
         try rig.deployment.startWorker()
         let later = Outcome(waiting.map(Sighting.of), hasReachedEngine: true, recovery: "")
         return Outcome(
@@ -80,7 +82,7 @@ extension Fault {
             worker.send(signal: SIGSTOP)
             try waitUntil("it is stopped") { Vitals.field("State", of: worker.pid)?.hasPrefix("T") == true }
             let waiting = try (0..<FaultRig.crowd).map { _ in try rig.start(isStream: true) }
-            try rig.expectDoctor(fails: ["worker.running"])
+            try rig.examine()
             for _ in streams { held.finish.open() }
             worker.send(signal: SIGCONT)
             let seen = streams.map { $0() } + waiting.map(Sighting.of)
@@ -102,45 +104,5 @@ extension Fault {
             }
             return Outcome(held.end(streams), hasReachedEngine: true, recovery: "nothing to recover from")
         }
-    }
-
-    /// As the reporter of a container runs: one process, again and again.
-    private static let tunnelMoves = Fault(.processes, "the tunnel's URL changes; the ngrok agent is away in between") {
-        let agent = SharedValue("")
-        agent.value = "https://first.ngrok-free.app"
-        let ngrok = try ScriptedServer { request in
-            let url = agent.value
-            guard !url.isEmpty else { return request.connection.reset() }
-            try request.respond(200, #"{"tunnels":[{"public_url":"\#(url)","proto":"https"}]}"#)
-        }
-        let reported = SharedValue("")
-        let engine = try ScriptedServer { try $0.respond(200, #"{"object":"list","data":[]}"#) }
-        let central = try ScriptedServer { request in
-            reported.value = try request.bodyText()
-            try request.respond(200, "")
-        }
-        let reporter = try ChildProcess.reporter(
-            ["--every", "1"],
-            environment: Deployment.environment(engine: engine, central: central, gpu: nil)
-                .merging(["PROVIDER_NGROK_URL": "", "PROVIDER_NGROK_API": ngrok.url]) { $1 })
-        func move() async throws {
-            for url in ["https://first.ngrok-free.app", "", "https://second.ngrok-free.app"] {
-                agent.value = url
-                try await eventually("\(url) is reported") {
-                    let report = try? JSONSerialization.jsonObject(with: Data(reported.value.utf8)) as? [String: Any]
-                    return (report?["ngrok"] as? [String: Any])?["url"] as? String == url
-                }
-            }
-        }
-        try await move()
-        let base = try await Holdings.atRest(reporter)
-        for _ in 0..<2 { try await move() }
-        #expect(reporter.ended == nil)
-        try await eventually("nothing is left over") { Holdings(of: reporter.pid).isWithin(base) }
-        reporter.terminate()
-        #expect(try await reporter.waitForExit() == .status(0))
-        return Outcome(
-            client: "the central system: the first URL, an empty one, then the second", lost: "nothing",
-            recovery: "with the next report")
     }
 }

@@ -14,6 +14,12 @@ enum MountNamespace {
         return process.ended == .status(0)
     }()
 
+    /// Put in front of a command: it sees what the process sees.
+    static func entering(_ process: ChildProcess) -> [String] {
+        ["nsenter", "--target", "\(process.pid)", "--mount"]
+            + (getuid() == 0 ? [] : ["--user", "--preserve-credentials"])
+    }
+
     /// Put in front of a command. `file` may be of any kind but a directory; `place` has to be there.
     static func showing(_ file: String, as place: String) -> [String] {
         start + ["sh", "-c", #"mount --bind "$0" "$1" && shift && exec "$@""#, file, place]

@@ -12,11 +12,17 @@ final class TLSServer: Sendable {
 
     private let directory: TemporaryDirectory
     private let nginx: NginxServer
+    /// What it is when it has no TLS.
+    private let central: ScriptedServer
 
     /// Makes the certificates, by openssl, and starts.
     ///
-    /// - Parameter response: status and body of each response.
-    init(_ certificate: Certificate, response: (status: Int, body: String) = (200, #"{"valid":true}"#)) async throws {
+    /// - Parameter response: status and body of each response; nil for the verdicts of a good central system.
+    init(_ certificate: Certificate, response: (status: Int, body: String)? = nil) async throws {
+        central = try ScriptedServer { request in
+            guard let response else { return try FakeCentral.valid(request) }
+            try request.respond(response.status, response.body)
+        }
         directory = try TemporaryDirectory()
         let reservation = try PortReservation()
         let path = directory.path
@@ -38,7 +44,7 @@ final class TLSServer: Sendable {
                     listen 127.0.0.1:\(reservation.port) ssl;
                     ssl_certificate leaf.pem;
                     ssl_certificate_key leaf.key;
-                    location / { return \(response.status) '\(response.body)'; }
+                    location / { proxy_pass \(central.url); }
                 }
             }
             """, to: "nginx.conf")
@@ -61,7 +67,7 @@ final class TLSServer: Sendable {
     private static func script(_ certificate: Certificate) -> String {
         let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
         return """
-            openssl req -x509 \(key) -days 2 -subj /CN=authority -keyout ca.key -out ca.pem &&
+            openssl req -x509 \(key) -days 60 -subj /CN=authority -keyout ca.key -out ca.pem &&
             openssl req \(key) -subj /CN=central -keyout leaf.key -out leaf.csr &&
             \(signature(certificate))
             """
@@ -69,7 +75,7 @@ final class TLSServer: Sendable {
 
     private static func signature(_ certificate: Certificate) -> String {
         let host = certificate == .ofAnotherHost ? "DNS:central.example,IP:192.0.2.1" : "IP:127.0.0.1"
-        let days = certificate == .expired ? -1 : 1
+        let days = certificate == .expired ? -1 : 30
         let sign = certificate == .selfSigned ? "-signkey leaf.key" : "-CA ca.pem -CAkey ca.key -CAcreateserial"
         return """
             echo subjectAltName=\(host) >san &&

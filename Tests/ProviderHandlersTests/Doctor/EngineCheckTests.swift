@@ -26,10 +26,29 @@ import Testing
 
     @Test func aProbe() {
         func last(_ probe: EngineCheck.Probe) -> Finding.Status? { statuses(.success(Self.list), probe).last }
-        #expect(last(.answered(status: 200, isCompletion: true, time: .seconds(1))) == .ok)
-        #expect(last(.answered(status: 200, isCompletion: false, time: .seconds(1))) == .fail)
-        #expect(last(.answered(status: 500, isCompletion: true, time: .seconds(1))) == .fail)
+        #expect(last(.completion(time: .seconds(1))) == .ok)
+        #expect(last(.noCompletion("why")) == .fail)
         #expect(last(.failed(.timedOut("total"))) == .warn)
         #expect(last(.failed(.broken("reset"))) == .fail)
+    }
+
+    private func trouble(_ body: String, type: String = "text/event-stream", status: Int = 200) -> String? {
+        let head = HTTPResponseHead(status: status, headers: [HTTPHeader("Content-Type", type)])
+        return EngineCheck.trouble(of: HTTPResponse(head: head, body: Array(body.utf8)))
+    }
+
+    @Test func whatTheWorkerWouldCallWholeIsACompletion() {
+        let token = #"data: {"choices":[{"index":0,"finish_reason":null}]}"# + "\n\n"
+        let end = #"data: {"choices":[{"index":0,"finish_reason":"length"}]}"# + "\n\n"
+        #expect(trouble(token + "data: [DONE]\n\n") == nil)
+        #expect(trouble(token + end) == nil)
+        #expect(trouble(token)?.contains("[DONE]") == true)
+        #expect(trouble("") != nil)
+        #expect(trouble(token + #"data: {"error":{"message":"no memory"}}"# + "\n\ndata: [DONE]\n\n") != nil)
+        #expect(trouble(#"{"choices":[{"index":0}]}"#, type: "application/json") == nil)
+        #expect(trouble(#"{"choices":[{"ind"#, type: "application/json") != nil)
+        #expect(trouble("<html>", type: "text/html") != nil)
+        #expect(trouble(token + end, status: 500)?.contains("500") == true)
+        #expect(trouble(token + end, type: "text/event-stream; x=" + String(repeating: "x", count: 20_000)) != nil)
     }
 }

@@ -7,12 +7,12 @@ import Testing
     private static let sample = GPUSample(gpus: [gpu], driverVersion: "550.1")
 
     private func check(
-        _ other: GPUStatus, nvml: NVMLMessage? = nil, source: Configuration.GPUSource = .auto,
+        _ status: GPUStatus, nvml: NVMLTrouble? = nil, source: Configuration.GPUSource = .auto,
         worker: WorkerView? = nil
     ) -> [Finding] {
         var configuration = Configuration.GPU()
         configuration.source = source
-        return GPUCheck(configuration: configuration, nvml: nvml, other: other, time: .milliseconds(120))
+        return GPUCheck(configuration: configuration, status: status, nvmlTrouble: nvml, time: .milliseconds(120))
             .findings(worker)
     }
 
@@ -27,21 +27,11 @@ import Testing
         #expect(found.map(\.status) == [.ok, .skip, .skip])
     }
 
-    @Test func nvmlIsPreferred() {
-        let found = check(.unknown(reason: "nvidia-smi hangs", last: nil), nvml: .sample(Self.sample))
-        #expect(found.map(\.status) == [.ok, .ok, .ok])
-    }
-
     @Test func nvidiaSMIInPlaceOfABrokenNVMLWarns() {
-        let found = check(.known(Self.sample), nvml: .failure("NVML: version mismatch"))
+        let found = check(.known(Self.sample), nvml: .failing("NVML: version mismatch"))
         #expect(found[0].status == .warn && found[0].saw.contains("version mismatch"))
         #expect(check(.known(Self.sample), nvml: .missing("no library"))[0].status == .ok)
         #expect(check(.known(Self.sample), source: .nvidiaSMI)[0].saw.contains("as gpu.source says"))
-    }
-
-    @Test func nvmlAloneFails() {
-        #expect(check(.absent, nvml: .failure("broken"), source: .nvml).map(\.status) == [.fail, .skip, .skip])
-        #expect(check(.absent, nvml: .missing("no library"), source: .nvml).map(\.status) == [.fail, .skip, .skip])
     }
 
     @Test func noSampleIsAFailureOfTheDriver() {

@@ -33,6 +33,9 @@ import Testing
         #expect(check(Self.cpu, here: Self.cpu, isTold: true) == .ok)
         #expect(check(Self.view("null", models: ""), here: Self.cpu, isTold: true) == .fail)
         #expect(check(nil, here: Self.cpu) == .warn)
+        let blind = WorkerView(
+            health: Array(#"{"data":[{"id":"m"}],"gpu":null,"provider_type":"ollama","errors":["gpu: lost"]}"#.utf8))
+        #expect(check(blind, here: blind) == .skip)
     }
 
     @Test func whatIsNotOurs() {
