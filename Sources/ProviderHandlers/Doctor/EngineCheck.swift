@@ -111,7 +111,7 @@ struct EngineCheck: Sendable {
     private var models: Finding {
         switch list {
         case .success(let list):
-            let place = "\(list.path) lists \(list.models.count) models in \(time.inSeconds.formatted(2)) s"
+            let place = "\(list.path) lists \(list.models.count) model\(list.models.count == 1 ? "" : "s") in \(time.inSeconds.formatted(2)) s"
             guard list.models.isEmpty else { return .ok(.engineModels, place) }
             return .warn(.engineModels, place, fix: "ollama pull MODEL")
         case .failure(let failure):
