@@ -37,19 +37,20 @@ def gpu(index=0, **changes):
 def completions(count=50):
     kinds = [(200, None), (200, None), (200, None), (503, "gpu_busy"), (200, None), (499, "client_gone"), (200, None),
              (502, "engine_unavailable")]
+    # A refusal takes no time.
     return [
         {"time": ago(seconds=9 * index), "endpoint": "chat_completions" if index % 3 else "completions",
-         "status": kinds[index % 8][0], "code": kinds[index % 8][1], "milliseconds": 400 + index * 731 % 9000, "bytes": 1234}
-        for index in range(count)]
+         "status": status, "code": code, "milliseconds": 1 if status == 503 else 400 + index * 731 % 9000, "bytes": 1234}
+        for index in range(count) for status, code in [kinds[index % 8]]]
 
 
 def accepting(**changes):
     """A machine where all is well."""
     outcomes = [
         {"endpoint": "chat_completions", "status": 200, "code": None, "count": 1312},
-        {"endpoint": "completions", "status": 200, "code": None, "count": 94},
-        {"endpoint": "chat_completions", "status": 503, "code": "gpu_busy", "count": 27},
         {"endpoint": "chat_completions", "status": 499, "code": "client_gone", "count": 3},
+        {"endpoint": "chat_completions", "status": 503, "code": "gpu_busy", "count": 27},
+        {"endpoint": "completions", "status": 200, "code": None, "count": 94},
         {"endpoint": "health", "status": 200, "code": None, "count": 15}]
     return {
         "time": ago(), "headline": {"state": "accepting", "text": "Accepting requests"},
@@ -84,10 +85,11 @@ HEADLINES = {
     "gpu_unknown": ("Refusing: the driver does not answer (nvidia-smi: exit status 9)", "Fault"),
     "gpu_busy": ("Refusing: GPU 0 at 63 %, the limit is 20 %", "Waiting"),
     "limit_reached": ("Refusing: 64 of 64 requests in flight", "Waiting"),
-    "shutting_down": ("Shutting down", "Stopping"),
     "report_failed": ("The last report failed: central refused the key", "Warning"),
     "accepting": ("Accepting requests", "Ready"),
 }
+# The page's own states, and what nginx responds meanwhile. Without nginx there is no response.
+FAILURES = {"no_worker": (502, b"{}"), "not_responding": (504, b"{}"), "unreadable": (404, b"{}"), "no_nginx": None}
 
 
 def with_headline(state):

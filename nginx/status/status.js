@@ -22,7 +22,6 @@ const STATES = {
   gpu_unknown: ["bad", "bad", "Fault"],
   gpu_busy: ["wait", "wait", "Waiting"],
   limit_reached: ["wait", "wait", "Waiting"],
-  shutting_down: ["wait", "wait", "Stopping"],
   report_failed: ["wait", "warn", "Warning"],
   accepting: ["good", "good", "Ready"],
 };
@@ -150,6 +149,7 @@ function showGPU(card, gpu, now, limit) {
   write(part("memory"), total === null ? known(used, gibibytes) : known(total, share));
   write(part("temperature"), known(gpu.temperature_celsius, celsius));
   write(part("power"), known(gpu.power_watts, watts));
+  write(part("top"), percent(100));
 
   const lines = runs(history, now).map((run) => run.map((point) => point.join(" ")).join("L"));
   set(card.querySelector(".line"), "d", lines.map((line) => `M${line}`).join(""));
@@ -234,6 +234,7 @@ function showEngine({ engine }) {
   write(byId("engine-state"), engine.up === null ? "N/A" : engine.up ? "Up" : `Down${engine.detail ? `: ${engine.detail}` : ""}`);
   write(byId("engine-url"), known(engine.url, String));
   byId("no-models").hidden = engine.models?.length > 0;
+  write(byId("no-models"), engine.up ? "None" : "N/A");
   each(byId("models"), engine.models ?? [], "item", write);
 }
 
@@ -299,15 +300,16 @@ async function poll() {
 async function copy({ target }) {
   const text = target.dataset?.copy;
   if (!text) return;
+  target.dataset.label ??= target.textContent;
   try {
     await navigator.clipboard.writeText(text);
     announce(`Copied: ${text}`);
-    target.dataset.label ??= target.textContent;
     write(target, "Copied");
-    setTimeout(() => write(target, target.dataset.label), 2000);
   } catch {
     announce("The browser does not allow copying");
+    write(target, "Cannot copy");
   }
+  setTimeout(() => write(target, target.dataset.label), 2000);
 }
 
 document.addEventListener("visibilitychange", poll);

@@ -33,8 +33,8 @@ struct MachineStatus {
                 switch refusal {
                 case .gpuUnknown: "gpu_unknown"
                 case .gpuBusy: "gpu_busy"
-                case .tooManyInFlight: "limit_reached"
-                default: "shutting_down"
+                // Admission has no other refusal.
+                default: "limit_reached"
                 }
             return (state, "Refusing: \(reason)")
         }
