@@ -39,10 +39,9 @@ class Provider:
         self.socket = folder / "fcgi.sock"
         self.workers = {}
         self._started = 0
-        tools = folder / "tools"
+        self._tools = tools = folder / "tools"
         tools.mkdir()
-        (tools / "nvidia-smi").write_text(NVIDIA_SMI)
-        (tools / "nvidia-smi").chmod(0o755)
+        self.set_gpu(NVIDIA_SMI)
         self.environment = {
             "PATH": str(tools), "PROVIDER_GPU_SOURCE": "nvidia-smi", "PROVIDER_GPU_SAMPLE_INTERVAL": "0.5",
             "PROVIDER_OLLAMA_URL": f"http://{engine}", "PROVIDER_URL": f"http://{central}", "PROVIDER_API_KEY": "the-key",
@@ -69,6 +68,14 @@ class Provider:
 
     def close(self):
         self._listener.close()
+
+    def set_gpu(self, script):
+        """Puts another nvidia-smi in place."""
+        # The worker may be running it: a new file takes its place.
+        draft = self._tools / "next"
+        draft.write_text(script)
+        draft.chmod(0o755)
+        draft.rename(self._tools / "nvidia-smi")
 
     # --- Workers --------------------------------------------------------------------------------
 

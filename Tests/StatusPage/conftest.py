@@ -1,13 +1,17 @@
-"""One browser and one nginx for all tests; a fresh worker and a fresh page for each."""
+"""One browser and one nginx for all tests; a fresh worker and a fresh page for each. Machines with the built worker."""
 
 import os
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
 
 import documents
 import machine as machines
+from Metrics.peers import Central, Engine, served
+from Metrics.provider import BINARIES, NVIDIA_SMI, Provider
+from Support.machine import Processes, require_built
 
 
 def pytest_addoption(parser):
@@ -66,3 +70,65 @@ def open_page(browser, machine):
     for context in contexts:
         context.close()
     assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+@pytest.fixture
+def show(machine):
+    """Brings the machine into a state, and waits until an open page says so."""
+    def show(page, state):
+        page.context.set_offline(state == "no_nginx")
+        machine.worker.document = documents.FAILURES.get(state) or (lambda: documents.with_headline(state))
+        # The page asks at once.
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.locator("#headline")).to_have_attribute("data-state", state)
+
+    return show
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """Fails when axe-core finds anything on a page."""
+    axe = Axe()
+
+    def check(page):
+        results = axe.run(page, options={"resultTypes": ["violations"]}).response
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in results["violations"]] == []
+        assert len(results["passes"]) > 20
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def processes():
+    require_built("test-page", BINARIES / "provider-fcgi", BINARIES / "provider-reporter")
+    with Processes() as processes:
+        yield processes
+
+
+@pytest.fixture(scope="session")
+def peers():
+    """The addresses of the engine and of the central system."""
+    with served(Engine) as engine, served(Central) as central:
+        yield engine, central
+        Engine.release.set()
+
+
+@pytest.fixture
+def provider(processes, peers, tmp_path_factory):
+    """Makes a machine with one built worker."""
+    made = []
+
+    def provider(engine=peers[0], central=peers[1], gpu=NVIDIA_SMI, **environment):
+        folder = tmp_path_factory.mktemp("w")
+        for part in (folder, *folder.parents[:2]):
+            part.chmod(0o755)
+        machine = Provider(folder, processes, engine, central)
+        machine.set_gpu(gpu)
+        machine.environment |= environment
+        machine.start("provider-fcgi@1")
+        made.append(machine)
+        return machine
+
+    yield provider
+    for machine in made:
+        machine.close()

@@ -1,7 +1,6 @@
 """The page for every reader: narrow and wide, light and dark, by keyboard and by a screen reader."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 import documents
@@ -42,55 +41,73 @@ def test_the_colours_follow_the_system(open_page):
     assert len(grounds) == 2
 
 
-@pytest.mark.parametrize("viewport", [NARROW, WIDE], ids=["narrow", "wide"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(machine, open_page, scheme, viewport):
-    page = open_page(color_scheme=scheme, viewport=viewport)
-    for summary in page.locator("summary").all():
-        summary.click()
-    axe = Axe()
+@pytest.mark.parametrize("state", [*documents.HEADLINES, *documents.FAILURES])
+def test_axe_finds_nothing(open_page, show, axe, state):
+    page = open_page()
+    page.locator("summary").first.click()
+    show(page, state)
+    for appearance in ("light", "dark", "narrow"):
+        page.set_viewport_size(NARROW if appearance == "narrow" else WIDE)
+        page.emulate_media(color_scheme="dark" if appearance == "dark" else "light")
+        axe(page)
 
-    def expect_nothing(what):
-        results = axe.run(page, options={"resultTypes": ["violations", "incomplete"]}).response
-        assert [(what, one["id"], [node["html"] for node in one["nodes"]]) for one in results["violations"]] == []
-        assert len(results["passes"]) > 20
 
-    # A state of each colour, and each icon.
-    for state in ("engine_down", "gpu_busy", "report_failed", "accepting"):
-        machine.worker.document = lambda: documents.with_headline(state) | {"completions": documents.completions(16)}
-        expect(page.locator("#sentence")).to_have_text(documents.HEADLINES[state][0])
-        expect_nothing(state)
+def test_axe_finds_nothing_when_all_figures_are_unknown_or_old(machine, open_page, show, axe):
     machine.worker.document = documents.unknown
+    page = open_page()
     expect(page.locator("#public-url")).to_have_text("N/A")
-    expect_nothing("unknown")
-    machine.worker.stop()
+    axe(page)
+    page.emulate_media(color_scheme="dark")
+    axe(page)
+    show(page, "no_worker")
     expect(page.locator("#age")).to_be_visible(timeout=10000)
-    expect_nothing("no worker")
+    axe(page)
+    page.emulate_media(color_scheme="light")
+    axe(page)
 
 
-def test_axe_finds_nothing_on_an_empty_page(machine, open_page):
+def test_axe_finds_nothing_on_an_empty_page(machine, open_page, axe):
     machine.worker.stop()
     page = open_page(is_awaited=False)
     expect(page.locator("#fix")).to_be_visible()
-    assert Axe().run(page).response["violations"] == []
+    axe(page)
 
 
-def test_the_keyboard_reaches_all_in_the_order_of_reading(machine, open_page):
-    machine.worker.document = lambda: documents.accepting(gpus=[documents.gpu(0), documents.gpu(1)])
+# Whatever can be operated, in the order of the document.
+CONTROLS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary, [tabindex]")]
+    .filter((node) => node.checkVisibility()).map((node) => node.id || node.className || node.textContent)"""
+FOCUS = """() => {
+    const node = document.activeElement, style = getComputedStyle(node);
+    return [node.id || node.className || node.textContent, style.outlineStyle, parseFloat(style.outlineWidth) >= 2];
+}"""
+
+
+@pytest.mark.parametrize("state, expected", [
+    ("accepting", ["Utilization as a table", "Utilization as a table", "scroll", "copy-url"]),
+    ("no_worker", ["fix", "Utilization as a table", "Utilization as a table", "scroll", "copy-url"]),
+])
+def test_the_keyboard_reaches_all_in_the_order_of_reading(open_page, show, state, expected):
     page = open_page()
+    show(page, state)
+    assert page.evaluate(CONTROLS) == expected
     order = []
-    for _ in range(4):
+    for _ in expected:
         page.keyboard.press("Tab")
-        order.append(page.evaluate("""() => {
-            const node = document.activeElement, style = getComputedStyle(node);
-            return [node.id || node.className || node.tagName, style.outlineStyle, parseFloat(style.outlineWidth) >= 2];
-        }"""))
-    assert [name for name, _, _ in order] == ["SUMMARY", "SUMMARY", "scroll", "copy-url"]
+        order.append(page.evaluate(FOCUS))
+    assert [name for name, _, _ in order] == expected
     # The place of the focus can be seen.
     assert all(style == "solid" and is_wide for _, style, is_wide in order)
+
+
+def test_the_keyboard_opens_the_table_and_scrolls_the_completions(open_page):
+    page = open_page()
     page.locator("summary").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("table", name="Utilization of GPU 0 by minute")).to_be_visible()
+    completions = page.get_by_role("region", name="Last 50 completions")
+    completions.focus()
+    page.keyboard.press("End")
+    expect(completions.get_by_role("row").last).to_be_in_viewport()
 
 
 def test_focus_and_open_tables_stay_through_updates(machine, open_page):

@@ -16,15 +16,14 @@ def test_each_headline_has_its_sentence_word_colour_and_icon(machine, open_page,
     expect(page.locator("#sentence")).to_have_text(sentence)
     expect(page.locator("#word")).to_have_text(word)
     expect(page).to_have_title(f"{word}: {sentence}")
-    tone = {"Fault": "bad", "Waiting": "wait", "Stopping": "wait", "Warning": "wait", "Ready": "good"}[word]
+    tone = {"Fault": "bad", "Waiting": "wait", "Warning": "wait", "Ready": "good"}[word]
     expect(page.locator("#headline")).to_have_attribute("data-tone", tone)
 
 
-def test_words_of_different_meaning_have_different_icons(machine, open_page):
+def test_words_of_different_meaning_have_different_icons(open_page, show):
     page, icons = open_page(), {}
     for state in documents.HEADLINES:
-        machine.worker.document = lambda: documents.with_headline(state)
-        expect(page.locator("#sentence")).to_have_text(documents.HEADLINES[state][0])
+        show(page, state)
         icons.setdefault(documents.HEADLINES[state][1], set()).add(page.locator("#icon").get_attribute("d"))
     assert len({icon for one in ("Fault", "Waiting", "Warning", "Ready") for icon in icons[one]}) == 4
 
@@ -145,10 +144,46 @@ def test_foreign_text_is_text(machine, open_page):
     assert page.locator("img, main script").count() == 0
 
 
-def test_the_copy_button_copies_the_public_url(open_page):
+def test_every_figure_has_the_readers_digits(machine, open_page):
+    """Arabic has digits of its own: none of ours is left in a figure."""
+    machine.worker.document = lambda: documents.accepting(time=documents.ago(seconds=75))
+    page = open_page(locale="ar-EG")
+    page.locator("summary").first.click()
+    figures = page.locator(
+        ".tiles dd, .number, .time, .axis, .limit-label, [data-is=summary], #age, #gpu-note, #report-attempt, #report-success, #report-due")
+    texts = figures.all_inner_texts()
+    assert len(texts) > 100
+    assert [text for text in texts if re.search("[0-9]", text.replace("15 min", ""))] == []
+    assert re.search("[٠-٩]", figures.first.inner_text())
+
+
+BUTTONS = [
+    ("#fix", "Copy the command", "systemctl start provider-fcgi.target"),
+    ("#copy-url", "Copy the URL", "https://violet-otter.ngrok-free.app")]
+
+
+@pytest.mark.parametrize("key", [None, "Enter", "Space"], ids=["click", "enter", "space"])
+def test_the_copy_buttons_copy(open_page, show, key):
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy the URL").click()
-    expect(page.locator("#copy-url")).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()") == "https://violet-otter.ngrok-free.app"
-    expect(page.locator("#announcement")).to_have_text("Copied: https://violet-otter.ngrok-free.app")
+    show(page, "no_worker")
+    for selector, label, text in BUTTONS:
+        button = page.locator(selector)
+        expect(button).to_have_accessible_name(label)
+        if key:
+            button.press(key)
+        else:
+            button.click()
+        expect(button).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == text
+        expect(page.locator("#announcement")).to_have_text(f"Copied: {text}")
+    for selector, label, _ in BUTTONS:
+        expect(page.locator(selector)).to_have_text(label)
+
+
+def test_a_browser_that_does_not_copy(open_page):
+    page = open_page(script="navigator.clipboard.writeText = () => Promise.reject(new DOMException('', 'NotAllowedError'))")
+    button = page.get_by_role("button", name="Copy the URL")
+    button.click()
+    expect(page.locator("#copy-url")).to_have_text("Cannot copy")
+    expect(page.locator("#announcement")).to_have_text("The browser does not allow copying")
     expect(page.locator("#copy-url")).to_have_text("Copy the URL")

@@ -7,50 +7,16 @@ import pytest
 from playwright.sync_api import expect
 
 from Metrics.peers import Central, Engine, served
-from Metrics.provider import BINARIES, NVIDIA_SMI, Provider
-from Support.machine import Processes, free_port, require_built
+from Metrics.provider import NVIDIA_SMI
+from Support.machine import free_port
 
 # A look of the worker at the GPU, and of the page at the worker.
 LIMIT = 30_000
 
 
-@pytest.fixture(scope="module")
-def processes():
-    require_built("test-page", BINARIES / "provider-fcgi", BINARIES / "provider-reporter")
-    with Processes() as processes:
-        yield processes
-
-
-@pytest.fixture(scope="module")
-def peers():
-    with served(Engine) as engine, served(Central) as central:
-        yield engine, central
-        Engine.release.set()
-
-
 @pytest.fixture
-def provider(processes, peers, tmp_path_factory):
-    """Makes a machine with one worker."""
-    made = []
-
-    def provider(engine=peers[0], central=peers[1], **environment):
-        folder = tmp_path_factory.mktemp("w")
-        for part in (folder, *folder.parents[:2]):
-            part.chmod(0o755)
-        machine = Provider(folder, processes, engine, central)
-        machine.environment |= environment
-        machine.start("provider-fcgi@1")
-        made.append(machine)
-        return machine
-
-    yield provider
-    for machine in made:
-        machine.close()
-
-
-@pytest.fixture
-def headline(browser):
-    """Opens the page of a machine; returns its sentence."""
+def headline(browser, axe):
+    """Opens the page of a machine, on which one can expect sentences; axe-core judges each."""
     contexts = []
 
     def headline(machine):
@@ -58,46 +24,43 @@ def headline(browser):
         contexts.append(context)
         page = context.new_page()
         page.goto(machine.status_url + "/")
-        return page.locator("#sentence")
+
+        def says(text):
+            expect(page.locator("#sentence")).to_contain_text(text, timeout=LIMIT)
+            axe(page)
+
+        return says
 
     yield headline
     for context in contexts:
         context.close()
 
 
-def set_gpu(machine, script):
-    # The worker may be reading it: a new file takes its place.
-    draft = machine.folder / "tools/next"
-    draft.write_text(script)
-    draft.chmod(0o755)
-    draft.rename(machine.folder / "tools/nvidia-smi")
-
-
 def test_the_gpu_decides(provider, headline):
     machine = provider()
-    sentence = headline(machine)
-    expect(sentence).to_contain_text("Accepting requests", timeout=LIMIT)
-    set_gpu(machine, NVIDIA_SMI.replace(">7 %<", ">63 %<"))
-    expect(sentence).to_contain_text("Refusing: GPU 0 at 63 %, the limit is 20 %", timeout=LIMIT)
-    set_gpu(machine, "#!/bin/sh\necho 'Unable to determine the device handle'\nexit 9\n")
-    expect(sentence).to_contain_text("Refusing: the driver does not answer (nvidia-smi", timeout=LIMIT)
-    set_gpu(machine, NVIDIA_SMI)
-    expect(sentence).to_contain_text("Accepting requests", timeout=LIMIT)
+    says = headline(machine)
+    says("Accepting requests")
+    machine.set_gpu(NVIDIA_SMI.replace(">7 %<", ">63 %<"))
+    says("Refusing: GPU 0 at 63 %, the limit is 20 %")
+    machine.set_gpu("#!/bin/sh\necho 'Unable to determine the device handle'\nexit 9\n")
+    says("Refusing: the driver does not answer (nvidia-smi")
+    machine.set_gpu(NVIDIA_SMI)
+    says("Accepting requests")
 
 
 def test_the_worker_stops_and_starts_again(provider, headline):
     machine = provider()
-    sentence = headline(machine)
-    expect(sentence).to_contain_text("Accepting requests", timeout=LIMIT)
+    says = headline(machine)
+    says("Accepting requests")
     worker = machine.workers.pop("provider-fcgi@1")
     worker.terminate()
     assert worker.wait(60) == 0
     # The socket stays open in this test, as the service manager would keep it: without a worker nobody accepts.
     machine.socket.rename(machine.socket.with_suffix(".away"))
-    expect(sentence).to_contain_text("The worker is not running: systemctl start provider-fcgi.target", timeout=LIMIT)
+    says("The worker is not running: systemctl start provider-fcgi.target")
     machine.socket.with_suffix(".away").rename(machine.socket)
     machine.start("provider-fcgi@1")
-    expect(sentence).to_contain_text("Accepting requests", timeout=LIMIT)
+    says("Accepting requests")
 
 
 def test_the_limit_is_reached(provider, headline):
@@ -106,14 +69,14 @@ def test_the_limit_is_reached(provider, headline):
     Engine.release.clear()
     connection.request("POST", "/v1/chat/completions", json.dumps({"model": "held", "stream": True}))
     response = connection.getresponse()
-    expect(headline(machine)).to_contain_text("Refusing: 1 of 1 requests in flight", timeout=LIMIT)
+    headline(machine)("Refusing: 1 of 1 requests in flight")
     Engine.release.set()
     assert b"[DONE]" in response.read()
 
 
 def test_the_engine_is_down(provider, headline):
     machine = provider(engine=f"127.0.0.1:{free_port()}")
-    expect(headline(machine)).to_contain_text("The engine is down", timeout=LIMIT)
+    headline(machine)("The engine is down")
 
 
 class Refusing(Central):
@@ -126,4 +89,4 @@ def test_the_report_is_refused(provider, headline):
     with served(Refusing) as central:
         machine = provider(central=central)
         assert machine.report().returncode == 77
-    expect(headline(machine)).to_contain_text("The last report failed: central refused the key", timeout=LIMIT)
+    headline(machine)("The last report failed: central refused the key")
