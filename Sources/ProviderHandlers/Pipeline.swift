@@ -57,7 +57,9 @@ public struct Pipeline: Sendable {
             return Refusal.methodNotAllowed(allowed: Self.reading).response
         }
         guard let status = watch?.watchedStatus else { return Refusal.notFound.response }
-        guard request.path == "/metrics" else { return JSONResponse.make(status: 200, StatusDocument(status)) }
+        guard request.path == "/metrics" else {
+            return JSONResponse.make(status: 200, body: StatusDocument(status).json)
+        }
         let fields = [
             HTTPHeader("Content-Type", PrometheusText.contentType), HTTPHeader("Cache-Control", "no-store"),
         ]

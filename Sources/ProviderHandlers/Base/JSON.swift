@@ -13,6 +13,11 @@ enum JSON {
         }
     }
 
+    /// The object of a value, which has keys, and one key more. The text is JSON already: JSONEncoder is slow with long lists.
+    static func encode(_ value: some Encodable, adding key: String, _ text: String) -> [UInt8] {
+        encode(value).dropLast() + Array(",\"\(key)\":\(text)}".utf8)
+    }
+
     /// Whether the bytes are one JSON value and nothing else (RFC 8259).
     static func isOneValue(_ bytes: [UInt8]) -> Bool {
         (try? JSONDecoder().decode(AnyValue.self, from: Data(bytes))) != nil

@@ -1,7 +1,11 @@
 /// Responses of our own, all of them JSON.
 enum JSONResponse {
     static func make(status: Int, _ value: some Encodable, headers: [HTTPHeader] = []) -> HTTPResponse {
-        let body = JSON.encode(value)
+        make(status: status, body: JSON.encode(value), headers: headers)
+    }
+
+    /// - Parameter body: JSON.
+    static func make(status: Int, body: [UInt8], headers: [HTTPHeader] = []) -> HTTPResponse {
         let fields = [
             HTTPHeader("Content-Type", "application/json"),
             HTTPHeader("Content-Length", String(body.count)),

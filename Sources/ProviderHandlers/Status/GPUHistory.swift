@@ -2,11 +2,25 @@
 final class GPUHistory: Sendable {
     struct Point: Sendable, Equatable {
         /// Seconds since 1970, a multiple of `interval`.
-        var time: Int
+        let time: Int
         /// The highest of the interval, in percent.
-        var utilization: Int?
+        let utilization: Int?
         /// MiB, the last of the interval.
-        var memoryUsed: Int?
+        let memoryUsed: Int?
+        /// The point in `/status.json`. Written once: a page that is open asks for every point each 2 s.
+        let json: String
+
+        init(time: Int, utilization: Int?, memoryUsed: Int?) {
+            self.time = time
+            self.utilization = utilization
+            self.memoryUsed = memoryUsed
+            let bytes = memoryUsed.map { $0 * 1_048_576 }
+            json = """
+                {"time":"\(StatusDocument.written(seconds: Double(time)))",\
+                "utilization_percent":\(utilization.map(String.init) ?? "null"),\
+                "memory_used_bytes":\(bytes.map(String.init) ?? "null")}
+                """
+        }
     }
 
     /// Seconds.

@@ -30,7 +30,7 @@ struct MetricsTests {
     private func sample(_ gpus: [GPU]) -> GPUSample { GPUSample(gpus: gpus) }
 
     private func json(_ status: MachineStatus) throws -> [String: Any] {
-        let bytes = JSON.encode(StatusDocument(status))
+        let bytes = StatusDocument(status).json
         return try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
     }
 
@@ -129,6 +129,28 @@ struct MetricsTests {
         #expect(status(idle, condition: .idle).admission.summary == "accepting, 0 of 64 in flight, GPU 12 %")
         let busy = status(Self.busy, condition: .busy, refusal: .gpuBusy)
         #expect(busy.admission.summary == "refusing: GPU busy (63 %)")
+    }
+
+    @Test("each GPU has its history in the document", arguments: [[], [0], [0, 3]])
+    func histories(indexes: [Int]) throws {
+        let gpus = indexes.map { GPU(index: $0, utilization: nil, memoryUsed: nil) }
+        let known = status(.known(sample(gpus)), condition: .idle) {
+            $0.history = { index in
+                [
+                    GPUHistory.Point(time: 1_700_000_000, utilization: 7, memoryUsed: index),
+                    GPUHistory.Point(time: 1_700_000_005, utilization: nil, memoryUsed: nil),
+                ]
+            }
+        }
+        let entries = try #require(try json(known)["gpus"] as? [[String: Any]])
+        #expect(entries.map { $0["index"] as? Int } == indexes)
+        for (index, entry) in zip(indexes, entries) {
+            let points = try #require(entry["history"] as? [[String: Any]])
+            #expect(points.map { $0["time"] as? String } == ["2023-11-14T22:13:20.000Z", "2023-11-14T22:13:25.000Z"])
+            #expect(points[0]["utilization_percent"] as? Int == 7)
+            #expect(points[0]["memory_used_bytes"] as? Int == index << 20)
+            #expect(points[1]["utilization_percent"] is NSNull && points[1]["memory_used_bytes"] is NSNull)
+        }
     }
 
     @Test("a GPU's history has a point each five seconds, of the last 15 minutes")
