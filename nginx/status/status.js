@@ -101,13 +101,15 @@ function headline(state, text, command) {
   set(byId("headline"), "data-tone", tone);
   set(byId("icon"), "d", SHAPES[shape]);
   write(byId("word"), word);
+  const full = command ? `${text}: ${command}` : text;
   // A number and its sign stay on one line.
-  write(byId("sentence"), text.replaceAll(" %", "\u00a0%"));
+  write(byId("text"), (command ? `${text}: ` : text).replaceAll(" %", "\u00a0%"));
+  write(byId("command"), command ?? "");
   byId("fix").hidden = !command;
   byId("fix").dataset.copy = command ?? "";
-  document.title = `${word}: ${text}`;
+  document.title = `${word}: ${full}`;
   // A screen reader hears of a new state, not of every percent.
-  if (state !== shownState) announce(`${word}: ${text}`);
+  if (state !== shownState) announce(`${word}: ${full}`);
   shownState = state;
 }
 
@@ -262,8 +264,7 @@ function showAge() {
 }
 
 function fail(state) {
-  const [text, command] = FIXES[state];
-  headline(state, `${text}: ${command}`, command);
+  headline(state, ...FIXES[state]);
 }
 
 async function ask() {
