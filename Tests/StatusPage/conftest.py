@@ -18,6 +18,10 @@ def pytest_addoption(parser):
     parser.addoption("--screenshots", type=Path, help="a folder for the pictures that the documents show")
 
 
+def pytest_configure():
+    require_built("test-page", BINARIES / "provider-fcgi", BINARIES / "provider-reporter")
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Debian's, or the program that CHROMIUM names."""
@@ -100,7 +104,6 @@ def axe():
 
 @pytest.fixture(scope="session")
 def processes():
-    require_built("test-page", BINARIES / "provider-fcgi", BINARIES / "provider-reporter")
     with Processes() as processes:
         yield processes
 
@@ -120,8 +123,7 @@ def provider(processes, peers, tmp_path_factory):
 
     def provider(engine=peers[0], central=peers[1], gpu=NVIDIA_SMI, **environment):
         folder = tmp_path_factory.mktemp("w")
-        for part in (folder, *folder.parents[:2]):
-            part.chmod(0o755)
+        machines.let_others_in(folder)
         machine = Provider(folder, processes, engine, central)
         machine.set_gpu(gpu)
         machine.environment |= environment

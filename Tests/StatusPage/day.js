@@ -29,7 +29,7 @@
     if (n % 10 === 0) {
       status.all.completions.unshift({ ...status.all.completions.pop(), time: text(), milliseconds: (n * 37) % 9000 });
     }
-    status.completions = n % 300 < 30 ? status.all.completions.slice(0, n % 50) : status.all.completions;
+    status.completions = n % 300 < 30 ? status.all.completions.slice(0, n % 15) : status.all.completions;
     status.engine.models = Array.from({ length: 1 + (n % 5) }, (_, index) => `model-${n}-${index}`);
     recent.outcomes = status.all.outcomes.slice(0, 1 + (n % 5));
     status.public_url = n % 10 ? `https://name-${n}.example` : null;
@@ -40,11 +40,11 @@
     if (!status) {
       status = await (await fetchOnce(...options)).json();
       const { gpus, completions, requests } = status;
-      const all = { gpus, completions, outcomes: requests.last_15_minutes.outcomes };
+      const all = { gpus, completions: completions.slice(0, 16), outcomes: requests.last_15_minutes.outcomes };
       // Not a part of the document.
       Object.defineProperty(status, "all", { value: all });
-      // A third of the points, which take a third of the time.
-      for (const gpu of gpus) gpu.history = gpu.history.slice(-60);
+      // A part of the points, and of the completions below, takes a part of the time.
+      for (const gpu of gpus) gpu.history = gpu.history.slice(-30);
     }
     window.polls += 1;
     if (window.polls % 50 === 0) return new Response("", { status: 502 });

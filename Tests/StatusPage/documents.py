@@ -93,7 +93,8 @@ FAILURES = {"no_worker": (502, b"{}"), "not_responding": (504, b"{}"), "unreadab
 
 
 def with_headline(state):
-    document = accepting(headline={"state": state, "text": HEADLINES[state][0]})
+    # Each kind of completion twice.
+    document = accepting(headline={"state": state, "text": HEADLINES[state][0]}, completions=completions(16))
     if state == "engine_down":
         document["engine"] |= {"up": False, "detail": "cannot connect", "models": None}
     return document

@@ -117,11 +117,17 @@ class Machine:
             return False
 
 
+def let_others_in(folder):
+    """nginx's workers, which root starts as another user, have to reach the socket."""
+    for part in (folder, *folder.parents):
+        if part.stat().st_mode & 0o005 == 0o005:
+            break
+        part.chmod(0o755)
+
+
 @contextmanager
 def machine(folder):
-    # nginx's workers, which root starts as another user, have to reach the socket.
-    for part in (folder, *folder.parents[:2]):
-        part.chmod(0o755)
+    let_others_in(folder)
     made = Machine(folder)
     made.write_prefix()
     process = subprocess.Popen(["nginx", "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"])

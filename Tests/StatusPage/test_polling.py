@@ -75,11 +75,11 @@ def test_a_slow_response_is_awaited_alone(machine, open_page):
     ((502, b"{}"), NO_WORKER), ((503, b"{}"), NO_WORKER),
     ((504, b"{}"), "The worker is not responding: systemctl restart provider-fcgi.target"),
 ])
-def test_other_statuses(machine, open_page, response, sentence):
+def test_other_statuses(machine, open_page, show, response, sentence):
     machine.worker.document = response
     page = open_page(is_awaited=False)
     expect(page.locator("#sentence")).to_have_text(sentence)
-    machine.worker.document = documents.accepting
+    show(page, "accepting")
     expect(page.locator("#sentence")).to_have_text("Accepting requests")
 
 
