@@ -12,16 +12,22 @@ from Support.machine import ROOT
 
 GPUS = 8
 POLLS = 200
-# Seconds: 0.2 % of a core at one poll every 2 s.
-TARGET = 0.004
-# A debug build takes almost three times as long as a release build, which takes half of the target: a factor of two is left for
-# a busy machine.
-DEBUG_FACTOR = 3
+# How much longer a poll of full histories may take than a poll of empty histories: 3 to 4 times was seen, and 12 times while
+# JSONEncoder wrote each point. A ratio within one run holds on a slow or busy machine too.
+FACTOR = 7
 
 
 def processor_time(process):
     """Seconds of all threads, also of ended ones, to the nanosecond: the clock that clock_getcpuclockid(3) names."""
     return time.clock_gettime(~process.pid << 3 | 2)
+
+
+def poll_time(machine):
+    worker = machine.workers["provider-fcgi@1"]
+    before = processor_time(worker)
+    for _ in range(POLLS):
+        machine.status()
+    return (processor_time(worker) - before) / POLLS
 
 
 def with_gpus(count):
@@ -43,6 +49,7 @@ def test_a_poll_takes_the_worker_little_time(provider, tmp_path):
     offset.write_text("0")
     machine = provider(
         gpu=with_gpus(GPUS), LD_PRELOAD=str(library), CLOCK_OFFSET=str(offset), PROVIDER_GPU_SAMPLE_INTERVAL="5")
+    empty = poll_time(machine)
     # The longest document: a point for each 5 s of 15 minutes, and 50 completions. Steps of 4 s skip no point.
     for index in range(230):
         offset.write_text(f"{4 * (index + 1)}")
@@ -51,10 +58,6 @@ def test_a_poll_takes_the_worker_little_time(provider, tmp_path):
         post(machine)
     status = machine.status()
     assert [len(gpu["history"]) for gpu in status["gpus"]] == [180] * GPUS and len(status["completions"]) == 50
-    worker = machine.workers["provider-fcgi@1"]
-    before = processor_time(worker)
-    for _ in range(POLLS):
-        machine.status()
-    each = (processor_time(worker) - before) / POLLS
-    print(f"{each * 1000:.2f} ms of processor time for a poll, {each / 2:.3%} of a core")
-    assert each < TARGET * DEBUG_FACTOR
+    full = poll_time(machine)
+    print(f"{empty * 1000:.2f} and {full * 1000:.2f} ms of processor time for a poll; at a poll each 2 s, {full / 2:.3%} of a core")
+    assert full < FACTOR * empty
