@@ -36,7 +36,7 @@ def gpu(index=0, **changes):
 
 def completions(count=50):
     kinds = [(200, None), (200, None), (200, None), (503, "gpu_busy"), (200, None), (499, "client_gone"), (200, None),
-             (502, "engine_unavailable")]
+             (502, "engine_unreachable")]
     # A refusal takes no time.
     return [
         {"time": ago(seconds=9 * index), "endpoint": "chat_completions" if index % 3 else "completions",
