@@ -61,6 +61,9 @@ struct UnreadableFile: Error {
     var isMissing = false
     /// The system's error number (errno(3)); 0 for other reasons.
     var code: CInt = 0
+
+    /// Another user may be allowed to read the file.
+    var isForbidden: Bool { code == EACCES || code == EPERM }
 }
 
 /// An open file, pipe or socket.

@@ -71,7 +71,7 @@ extension ConfigurationLoader {
             file = try BoundedFile(path, limit: KeyReading.sizeLimit)
         } catch {
             if error.isMissing { return }
-            guard [EACCES, EPERM].contains(error.code) else { throw reading.refuse("cannot be read: \(error.reason)") }
+            guard error.isForbidden else { throw reading.refuse("cannot be read: \(error.reason)") }
             missingKey = MissingKey.advice(reading: path, error.reason)
             return
         }
@@ -104,8 +104,9 @@ private struct KeyReading {
     let place: String
     let path: String
 
-    func refuse(_ problem: String) -> ConfigurationError {
-        ConfigurationError(place, "provider.api_key_file", "\(ForeignText.printable(path)): \(problem)")
+    func refuse(_ problem: String, needsRights: Bool = false) -> ConfigurationError {
+        ConfigurationError(
+            place, "provider.api_key_file", "\(ForeignText.printable(path)): \(problem)", needsRights: needsRights)
     }
 
     /// The file; nil when it is missing and may be.
@@ -114,7 +115,7 @@ private struct KeyReading {
             return try BoundedFile(path, limit: Self.sizeLimit)
         } catch {
             if error.isMissing && mayBeMissing { return nil }
-            throw refuse("cannot be read: \(error.reason)")
+            throw refuse("cannot be read: \(error.reason)", needsRights: error.isForbidden)
         }
     }
 

@@ -4,6 +4,8 @@
 /// mostly `expected …, found …`. It never holds the value of a secret.
 public struct ConfigurationError: Error, CustomStringConvertible {
     public let description: String
+    /// Whether this user may not read a file that another user may read.
+    let needsRights: Bool
 
     /// EX_CONFIG (sysexits(3)).
     public static let exitStatus: Int32 = 78
@@ -11,9 +13,11 @@ public struct ConfigurationError: Error, CustomStringConvertible {
     /// - Parameter description: the whole message.
     public init(description: String) {
         self.description = description
+        needsRights = false
     }
 
-    init(_ place: String, _ key: String?, _ problem: String) {
+    init(_ place: String, _ key: String?, _ problem: String, needsRights: Bool = false) {
+        self.needsRights = needsRights
         description = [place, key, problem].compactMap(\.self).joined(separator: ": ")
     }
 }

@@ -116,7 +116,8 @@ struct ConfigurationFile {
             // A dangling link is a mistake: an operator meant it to be the configuration.
             if error.isMissing && !isNamed && !Self.isLink(chosen) { return nil }
             let origin = path == nil && variable != nil ? " (named by PROVIDER_CONFIG)" : ""
-            throw ConfigurationError(name, nil, "cannot be read: \(error.reason)\(origin)")
+            throw ConfigurationError(
+                name, nil, "cannot be read: \(error.reason)\(origin)", needsRights: error.isForbidden)
         }
         isReadableByOthers = file.isReadableByOthers
         do throws(YAMLError) {

@@ -36,10 +36,9 @@ struct ConfigurationCheck: Sendable {
     }
 
     /// For a configuration that cannot be used: nothing else can be looked at.
-    static func failed(_ reason: String) -> DoctorReport {
+    static func failed(_ reason: String, needsRights: Bool = false) -> DoctorReport {
         let others = CheckCode.allCases.filter { $0 != .config }.map { Finding.skip($0, because: .config) }
-        return DoctorReport(
-            [.fail(.config, reason, fix: "correct that line; provider-fcgi --check-config checks it again")] + others,
-            isConfigurationBroken: true)
+        let fix = needsRights ? "run doctor as root" : "correct that line; provider-fcgi --check-config checks it again"
+        return DoctorReport([.fail(.config, reason, fix: fix)] + others, isConfigurationBroken: true)
     }
 }

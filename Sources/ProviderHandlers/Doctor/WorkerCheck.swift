@@ -47,6 +47,8 @@ struct WorkerCheck: Sendable {
             return .fail(.workerSocket, "\(name) does not exist", fix: Self.start)
         case .noSocket:
             return .fail(.workerSocket, "\(name) is not a socket", fix: "remove it, and \(Self.start)")
+        case .hidden:
+            return .skip(.workerSocket, "this user may not look at \(name): run doctor as root")
         case .port: return .ok(.workerSocket, "TCP \(name), as server.host and server.port say")
         case .socket(let mode, let group):
             let octal = String(mode, radix: 8)
@@ -89,6 +91,7 @@ struct WorkerCheck: Sendable {
 
     private var unitWords: String {
         guard let units else { return "" }
-        return "; \(units.active) units active" + (units.failed > 0 ? ", \(units.failed) failed" : "")
+        let active = units.active == 1 ? "1 unit active" : "\(units.active) units active"
+        return "; \(active)" + (units.failed > 0 ? ", \(units.failed) failed" : "")
     }
 }

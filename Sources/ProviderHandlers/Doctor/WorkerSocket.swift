@@ -6,6 +6,8 @@ struct WorkerSocket: Sendable {
     enum Place: Sendable, Equatable {
         case missing
         case noSocket
+        /// This user may not look into the directory.
+        case hidden
         /// Mode as `ls` counts it, without the file's type.
         case socket(mode: UInt32, group: String)
         case port
@@ -34,7 +36,7 @@ struct WorkerSocket: Sendable {
     var place: Place {
         guard !server.socket.isEmpty else { return .port }
         var information = stat()
-        guard unsafe stat(server.socket, &information) == 0 else { return .missing }
+        guard unsafe stat(server.socket, &information) == 0 else { return errno == EACCES ? .hidden : .missing }
         guard information.st_mode & S_IFMT == S_IFSOCK else { return .noSocket }
         return .socket(mode: UInt32(information.st_mode & 0o777), group: Self.groupName(information.st_gid))
     }

@@ -21,6 +21,8 @@ import Testing
         #expect(statuses(at: .port, Self.busy) == [.ok, .ok])
         #expect(statuses(at: .missing, .refused) == [.fail, .skip])
         #expect(statuses(at: .noSocket, .refused) == [.fail, .skip])
+        #expect(statuses(at: .hidden, .forbidden) == [.skip, .skip])
+        #expect(statuses(at: .hidden, .forbidden, site: .worker) == [.skip, .ok])
         #expect(statuses(at: .socket(mode: 0o666, group: "g"), Self.busy) == [.warn, .ok])
     }
 
