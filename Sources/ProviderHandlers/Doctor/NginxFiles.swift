@@ -2,10 +2,12 @@
 enum NginxFiles: Sendable, Equatable {
     /// They could not be read, and why.
     case unknown(String)
-    /// The limits beside the `fastcgi_pass` to the worker; nil where that place does not set them.
-    case limits(Limits)
+    /// The limits beside each `fastcgi_pass` to the worker: a site of the operator's may have one of its own.
+    case limits([Limits])
 
+    /// What one place sets; nil where it does not.
     struct Limits: Sendable, Equatable {
+        var file: String
         /// Bytes; 0 is no limit.
         var body: Int?
         /// Seconds.
@@ -23,23 +25,27 @@ enum NginxFiles: Sendable, Equatable {
     /// - Parameter dump: files after lines `# configuration file PATH:`, without included files in place.
     static func judge(_ dump: String, _ server: Configuration.Server) -> Self {
         let own = server.socket.isEmpty ? "\(server.host):\(server.port)" : "unix:\(server.socket)"
-        for file in files(in: dump) {
-            let directives = NginxDirective.parse(file, file: "")
+        var limits: [Limits] = []
+        for (name, text) in files(in: dump) {
+            let directives = NginxDirective.parse(text, file: "")
             let blocks = [directives] + NginxDirective.all(in: directives).map(\.block)
             for block in blocks where block.contains(where: { $0.words == ["fastcgi_pass", own] }) {
                 func value(_ name: String) -> String? { block.first { $0.name == name }?.words.dropFirst().first }
-                return .limits(
+                limits.append(
                     Limits(
-                        body: value("client_max_body_size").flatMap(size),
+                        file: name, body: value("client_max_body_size").flatMap(size),
                         readTime: value("fastcgi_read_timeout").flatMap(seconds)))
             }
         }
-        return .unknown("nginx -T has no fastcgi_pass to \(own)")
+        return limits.isEmpty ? .unknown("nginx -T has no fastcgi_pass to \(own)") : .limits(limits)
     }
 
-    private static func files(in dump: String) -> [String] {
-        dump.split(separator: "# configuration file ").map(String.init)
-            .map { file in file.firstIndex(of: "\n").map { String(file[$0...]) } ?? "" }
+    private static func files(in dump: String) -> [(name: String, text: String)] {
+        dump.split(separator: "# configuration file ").compactMap { file in
+            // The line is `PATH:`.
+            guard let end = file.firstIndex(of: "\n"), end > file.startIndex else { return nil }
+            return (String(file[..<end].dropLast()), String(file[end...]))
+        }
     }
 
     /// `32m`, `1048576`, `64k`, `1g`.
@@ -60,11 +66,16 @@ enum NginxFiles: Sendable, Equatable {
     // MARK: The judgement
 
     func difference(from configuration: Configuration) -> Finding? {
-        guard case .limits(let limits) = self else { return nil }
+        guard case .limits(let places) = self else { return nil }
+        return places.lazy.compactMap { Self.difference($0, configuration) }.first
+    }
+
+    private static func difference(_ limits: Limits, _ configuration: Configuration) -> Finding? {
         let own = configuration.server.maxBodyBytes
         if let body = limits.body, body != own {
             return .warn(
-                .nginxSite, "client_max_body_size is \(body) bytes, but server.max_body_bytes is \(own)",
+                .nginxSite,
+                "client_max_body_size is \(body) bytes in \(limits.file), but server.max_body_bytes is \(own)",
                 fix: "make the two equal")
         }
         let wait = max(configuration.ollama.firstByteTimeout, configuration.ollama.idleTimeout)
@@ -72,7 +83,7 @@ enum NginxFiles: Sendable, Equatable {
             return .warn(
                 .nginxSite,
                 """
-                fastcgi_read_timeout is \(time) s, not longer than the worker's own time-outs \
+                fastcgi_read_timeout is \(time) s in \(limits.file), not longer than the worker's own time-outs \
                 (\(wait.inSeconds.formatted(0)) s)
                 """,
                 fix: "raise fastcgi_read_timeout above ollama.first_byte_timeout and idle_timeout")

@@ -65,12 +65,24 @@ import Testing
     @Test func aPlaceWithoutLimitsIsNotJudged() {
         let dump =
             "# configuration file a:\nserver { location /x { fastcgi_pass unix:/run/provider-client/fcgi.sock; } }"
-        #expect(NginxFiles.judge(dump, .init()) == .limits(.init()))
-        #expect(finding(.worker, files: .limits(.init())) == .ok)
+        #expect(NginxFiles.judge(dump, .init()) == .limits([.init(file: "a")]))
+        #expect(finding(.worker, files: NginxFiles.judge(dump, .init())) == .ok)
         guard case .unknown = NginxFiles.judge("# configuration file a:\nhttp { }", .init()) else {
             Issue.record("a site was found")
             return
         }
+    }
+
+    @Test func eachPlaceIsJudged() {
+        let dump = """
+            # configuration file /etc/nginx/snippets/provider-worker.conf:
+            fastcgi_pass unix:/run/provider-client/fcgi.sock;
+            client_max_body_size 32m;
+            # configuration file /etc/nginx/sites-enabled/mine:
+            server { location /x { fastcgi_pass unix:/run/provider-client/fcgi.sock; client_max_body_size 1m; } }
+            """
+        let difference = NginxFiles.judge(dump, .init()).difference(from: .init())
+        #expect(difference?.saw.contains("1048576 bytes in /etc/nginx/sites-enabled/mine,") == true)
     }
 
     @Test func theStatusPagesAge() {
