@@ -64,15 +64,14 @@ public struct DoctorBundle {
         let gpu = Pending {
             Self.text(OtherProgram.run("nvidia-smi", ["-q", "-x"], limit: .seconds(6), hasErrors: true))
         }
-        let log = Pending {
-            Self.text(
-                OtherProgram.run(
-                    "journalctl",
-                    [
-                        "-t", "provider-fcgi", "-t", "provider-reporter", "-n", "500", "--no-pager",
-                        "--output=short-iso",
-                    ],
-                    limit: .seconds(6)))
+        // Separately: a busy worker's lines would leave no room for the reporter's.
+        let logs = ["provider-reporter", "provider-fcgi"].map { program in
+            Pending {
+                Self.text(
+                    OtherProgram.run(
+                        "journalctl", ["-t", program, "-n", "500", "--no-pager", "--output=short-iso"],
+                        limit: .seconds(6)))
+            }
         }
         let versions = Pending { Self.versions }
         let http = HTTPClient(proxied: false)
@@ -81,7 +80,8 @@ public struct DoctorBundle {
         var files = [("doctor.json", Redaction.json(report.json) + "\n")]
         files.append(("versions.txt", versions.value(until: deadline) ?? "no result in time\n"))
         if let loaded { files.append(("configuration.yaml", Redaction.configuration(loaded.configuration))) }
-        files.append(("log.txt", Redaction.log(log.value(until: deadline) ?? "no result in time\n")))
+        let log = logs.map { $0.value(until: deadline) ?? "no result in time\n" }.joined()
+        files.append(("log.txt", Redaction.log(log)))
         files.append(("nvidia-smi.xml", Redaction.gpuDocument(gpu.value(until: deadline) ?? "no result in time\n")))
         if case .success(let response) = status.value(until: deadline), response.head.status == 200 {
             files.append(("status.json", Redaction.json(String(decoding: response.body, as: UTF8.self))))

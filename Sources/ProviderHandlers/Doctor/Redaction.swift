@@ -65,13 +65,15 @@ enum Redaction {
     }
 
     /// Hexadecimal numbers of 16 digits or more, hyphens in them included, become the mark; so do `"id":"…"` values, which are
-    /// such numbers.
+    /// such numbers. The decimals of a number stay.
     private static func withoutIdentifiers(_ text: Substring) -> String {
         var result = ""
         var run: [Character] = []
         func flush() {
+            // A number in JSON has up to 17 decimals: `0.09500000000000001`.
+            let isFraction = result.hasSuffix(".") && run.allSatisfy(\.isNumber)
             let digits = run.count { $0 != "-" }
-            result += digits >= 16 ? mark : String(run)
+            result += digits >= 16 && !isFraction ? mark : String(run)
             run = []
         }
         for character in text {

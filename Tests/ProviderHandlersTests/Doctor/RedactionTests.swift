@@ -16,6 +16,7 @@ import Testing
     @Test(arguments: [
         ("request done id=0123456789abcdef0123456789abcdef status=200", "request done id=<redacted> status=200"),
         (#"{"id":"0123456789abcdef0123456789abcdef","n":12}"#, #"{"id":"<redacted>","n":12}"#),
+        (#"{"p50":0.09500000000000001,"n":12}"#, #"{"p50":0.09500000000000001,"n":12}"#),
         ("GPU-11112222-3333-4444-5555-666677778888 lost", "GPU<redacted> lost"),
         ("authtoken=2abc api_key=secret", "authtoken=<redacted> api_key=<redacted>"),
         (
