@@ -53,6 +53,10 @@ struct DoctorCommand: ParsableCommand {
         progress.clear()
         print(json ? result.report.json : result.report.text(isColored: Self.mayColor))
         if let bundle { try write(bundle, result, progress) }
+        Signals.clean {
+            progress.end()
+            Doctor.abandon()
+        }
         if result.report.exitStatus != 0 { throw ExitCode(result.report.exitStatus) }
     }
 
@@ -75,20 +79,5 @@ struct DoctorCommand: ParsableCommand {
     private static var mayColor: Bool {
         let environment = Program.environment
         return isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
-    }
-}
-
-/// One line on standard error that is written again and again; nothing where that is no terminal.
-struct ProgressLine {
-    private let isTerminal = isatty(STDERR_FILENO) == 1
-
-    func show(_ text: String) { write("\r\u{1B}[K" + text) }
-
-    func clear() { write("\r\u{1B}[K") }
-
-    private func write(_ text: String) {
-        guard isTerminal else { return }
-        let bytes = Array(text.utf8)
-        _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 }

@@ -36,6 +36,12 @@ public struct Doctor: Sendable {
         self.statusURL = statusURL
     }
 
+    /// Ends what a look or a bundle has started, and removes what is unfinished. For a process that ends now.
+    public static func abandon() {
+        ChildProcess.stopAll(waitingForStart: .seconds(1))
+        DoctorBundle.removeUnfinished()
+    }
+
     /// The result, and the configuration that it is about; nil for a configuration that cannot be used.
     public typealias Result = (report: DoctorReport, loaded: LoadedConfiguration?)
 

@@ -5,8 +5,20 @@ public struct DoctorBundle {
     /// Why there is no bundle; one line.
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
+
+        fileprivate static let stopping = Self(description: "this process is stopping")
     }
 
+    /// What exists while a bundle is made; empty where it does not.
+    fileprivate struct Unfinished {
+        var file = ""
+        var folder = ""
+        /// This process ends: nothing new may be made.
+        var isClosed = false
+    }
+
+    /// The lock is held while a file or folder is made: nothing escapes `removeUnfinished`.
+    fileprivate static let unfinished = Locked(Unfinished())
     private static let folder = "provider-doctor"
     /// For all programs together, which run at once.
     private static let limit = Duration.seconds(8)
@@ -25,11 +37,16 @@ public struct DoctorBundle {
     /// - Throws: where a file is there already, or cannot be written.
     public func write(to path: String) throws(Failure) -> [String] {
         // Before anything is collected; tar would overwrite a file.
-        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw Failure(description: "\(ForeignText.printable(path)) cannot be made: \(systemError(errno))")
+        try Self.unfinished.withLock { unfinished throws(Failure) in
+            guard !unfinished.isClosed else { throw .stopping }
+            let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else {
+                throw Failure(description: "\(ForeignText.printable(path)) cannot be made: \(systemError(errno))")
+            }
+            close(descriptor)
+            unfinished.file = path
         }
-        close(descriptor)
+        defer { Self.unfinished.withLock { $0.file = "" } }
         do throws(Failure) {
             let directory = try TemporaryFolder()
             let files = contents
@@ -39,6 +56,15 @@ public struct DoctorBundle {
         } catch {
             unsafe unlink(path)
             throw error
+        }
+    }
+
+    /// Removes what `write` would remove at its end, for a process that ends before.
+    static func removeUnfinished() {
+        unfinished.withLock { unfinished in
+            unfinished.isClosed = true
+            if !unfinished.file.isEmpty { unsafe unlink(unfinished.file) }
+            if !unfinished.folder.isEmpty { TemporaryFolder.remove(unfinished.folder) }
         }
     }
 
@@ -120,15 +146,24 @@ private struct TemporaryFolder: ~Copyable {
     private var names: [String] = []
 
     init() throws(DoctorBundle.Failure) {
-        var template = Array("/tmp/provider-doctor-XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else {
-            throw DoctorBundle.Failure(description: "no folder in /tmp: \(systemError(errno))")
+        path = try DoctorBundle.unfinished.withLock { unfinished throws(DoctorBundle.Failure) in
+            guard !unfinished.isClosed else { throw .stopping }
+            var template = Array("/tmp/provider-doctor-XXXXXX".utf8CString)
+            guard unsafe mkdtemp(&template) != nil else {
+                throw DoctorBundle.Failure(description: "no folder in /tmp: \(systemError(errno))")
+            }
+            unfinished.folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            return unfinished.folder
         }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     deinit {
-        // Only the files that this program wrote, and their two folders.
+        Self.remove(path)
+        DoctorBundle.unfinished.withLock { $0.folder = "" }
+    }
+
+    /// Only the files that this program wrote, and their two folders.
+    static func remove(_ path: String) {
         for folder in Directory.entries(of: path) where !folder.hasPrefix(".") {
             for name in Directory.entries(of: "\(path)/\(folder)") { unsafe unlink("\(path)/\(folder)/\(name)") }
             unsafe rmdir("\(path)/\(folder)")

@@ -61,7 +61,25 @@ final class ChildProcess: Sendable {
     /// A parent may have left SIGCHLD ignored, which hides how a child ended (wait(2), NOTES). Restored before the first child.
     private static let restoredChildSignal: Void = { Glibc.signal(SIGCHLD, SIG_DFL) }()
 
+    /// The objects whose programs run now.
+    private struct Registry {
+        var running: [ObjectIdentifier: ChildProcess] = [:]
+        var isClosed = false
+    }
+    private static let registry = Locked(Registry())
+
     private let state = Locked(State())
+
+    /// Kills all programs that run now, and lets no other be started. For a process that ends now.
+    ///
+    /// - Parameter limit: how long to block while a program is starting.
+    static func stopAll(waitingForStart limit: Duration) {
+        let running = registry.withLock { registry in
+            registry.isClosed = true
+            return Array(registry.running.values)
+        }
+        for process in running { process.stop(waitingForStart: limit) }
+    }
 
     /// Whether `stop` has been called.
     var isStopped: Bool { state.withLock { $0.isStopped } }
@@ -77,6 +95,12 @@ final class ChildProcess: Sendable {
         _ command: Command, deadline: ContinuousClock.Instant,
         _ handle: (Event) -> ContinuousClock.Instant?
     ) throws(NotStarted) -> Ending {
+        let mayRun = Self.registry.withLock { registry in
+            if !registry.isClosed { registry.running[ObjectIdentifier(self)] = self }
+            return !registry.isClosed
+        }
+        guard mayRun else { throw NotStarted(description: "this process is stopping") }
+        defer { Self.registry.withLock { $0.running[ObjectIdentifier(self)] = nil } }
         var output = try Pipe()
         var errorOutput = command.isErrorOutputRead ? try Pipe() : nil
         var input = command.hasInputPipe ? try Pipe() : nil

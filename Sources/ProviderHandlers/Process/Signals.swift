@@ -43,10 +43,41 @@ public enum Signals {
         }
     }
 
-    private static func set(_ requests: [Request]) -> sigset_t {
+    /// Has SIGINT, SIGTERM and SIGHUP run `cleanup` before they end this process, on a thread of its own.
+    ///
+    /// A signal that the parent has left ignored stays ignored, as for `nohup`. Must be called before another thread exists.
+    public static func clean(_ cleanup: @escaping @Sendable () -> Void) {
+        let numbers = [SIGINT, SIGTERM, SIGHUP].filter { number in
+            var action = sigaction()
+            guard unsafe sigaction(number, nil, &action) == 0 else { return false }
+            return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) != 1  // SIG_IGN
+        }
+        var signals = set(numbers)
+        unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+        do throws(Threads.Shortage) {
+            try Threads.start {
+                var signals = set(numbers)
+                var number: CInt = 0
+                while unsafe sigwait(&signals, &number) != 0 {}
+                cleanup()
+                signal(number, SIG_DFL)
+                unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+                kill(getpid(), number)
+                // The first process of a container survives its signal.
+                _exit(128 + number)
+            }
+        } catch {
+            // The signals end the process without a cleanup.
+            unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        }
+    }
+
+    private static func set(_ requests: [Request]) -> sigset_t { set(requests.flatMap(\.signals)) }
+
+    private static func set(_ signals: [CInt]) -> sigset_t {
         var set = sigset_t()
         unsafe sigemptyset(&set)
-        for signal in requests.flatMap(\.signals) { unsafe sigaddset(&set, signal) }
+        for signal in signals { unsafe sigaddset(&set, signal) }
         return set
     }
 }
