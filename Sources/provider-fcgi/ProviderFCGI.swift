@@ -18,7 +18,9 @@ struct ProviderFCGI: ParsableCommand {
             """,
         version: providerClientVersion)
 
-    @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
+    @Option(
+        name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].",
+        completion: .file())
     var config: String?
 
     @Flag(name: .long, help: "Check the configuration and exit.")

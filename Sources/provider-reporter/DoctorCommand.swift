@@ -10,12 +10,15 @@ struct DoctorCommand: ParsableCommand {
         discussion: """
             Changes nothing and sends no report. Ends within 30 s. Run it as root to see all.
 
-            Exit status: 0 nothing failed, 1 a check failed, 64 command line, 78 configuration error.
+            Exit status: 0 nothing failed, 1 a check failed, 64 command line, 73 the bundle cannot be written, 78 \
+            configuration error.
             """)
 
     @ParentCommand var reporter: ProviderReporter
 
-    @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
+    @Option(
+        name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].",
+        completion: .file())
     var config: String?
 
     @Option(name: .long, help: ArgumentHelp("Base URL of nginx's site.", valueName: "url"))
@@ -31,7 +34,8 @@ struct DoctorCommand: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "Write what a maintainer needs, without secrets, to this new file (tar.gz), and list it.",
-            valueName: "file.tar.gz"))
+            valueName: "file.tar.gz"),
+        completion: .file())
     var bundle: String?
 
     func run() throws {
@@ -49,14 +53,14 @@ struct DoctorCommand: ParsableCommand {
             throw ValidationError("\(error)")
         }
         let progress = ProgressLine()
-        let result = doctor.examine { progress.show("looking at: \($0) …") }
-        progress.clear()
-        print(json ? result.report.json : result.report.text(isColored: Self.mayColor))
-        if let bundle { try write(bundle, result, progress) }
         Signals.clean {
             progress.end()
             Doctor.abandon()
         }
+        let result = doctor.examine { progress.show("looking at: \($0) …") }
+        progress.clear()
+        print(json ? result.report.json : result.report.text(isColored: Self.mayColor))
+        if let bundle { try write(bundle, result, progress) }
         if result.report.exitStatus != 0 { throw ExitCode(result.report.exitStatus) }
     }
 

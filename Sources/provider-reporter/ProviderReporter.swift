@@ -22,7 +22,9 @@ struct ProviderReporter: ParsableCommand {
         version: providerClientVersion,
         subcommands: [DoctorCommand.self])
 
-    @Option(name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].")
+    @Option(
+        name: .long, help: "Configuration file [$PROVIDER_CONFIG, else /etc/provider-client/config.yaml].",
+        completion: .file())
     var config: String?
 
     @Flag(name: .long, help: "Print the report, say whether it would be sent, and send nothing.")

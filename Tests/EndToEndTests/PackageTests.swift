@@ -106,6 +106,9 @@ struct PackageTests {
         let script = child.standardOutput
         #expect(script.contains("config"))
         #expect(!script.contains("nvml-probe"))
+        if program == "provider-reporter" {
+            for word in ["doctor", "site", "probe", "json", "bundle"] { #expect(script.contains(word), "\(word)") }
+        }
         if shell == "zsh" { #expect(script.hasPrefix("#compdef \(program)\n")) }
         // The shell's own judgement, where it is installed.
         guard let path = Tool.path(shell) else { return }
