@@ -154,8 +154,8 @@ static int textOf(Device device, const char *name, const char *otherwise, char *
 
 int nvmlInit_v2(void) {
     char value[128];
-    note("answers.starts");
     rememberIfTold();
+    note("answers.starts");
     look("generation", generation, sizeof generation);
     return answer("init", "0", value, sizeof value);
 }

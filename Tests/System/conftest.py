@@ -19,8 +19,8 @@ pytest_plugins = ["Support.session"]
 # The order of the files; within a file, tests run as they are written. Each test starts from the state that earlier tests
 # leave.
 LIFE = [
-    "install", "configure", "metrics", "reload", "by_name", "nginx_group", "timers", "reboot", "restart", "crash", "nvml", "purge",
-    "upgrade", "last_purge",
+    "install", "configure", "metrics", "reload", "by_name", "nginx_group", "timers", "doctor", "status", "reboot", "restart", "crash",
+    "nvml", "purge", "upgrade", "last_purge",
 ]
 # Seconds for everything except making the machine; a usual run takes 300.
 LIMIT = 900

@@ -1,5 +1,6 @@
 """The package on a machine, as its operator and its clients see it."""
 
+import json
 import os
 import re
 import subprocess
@@ -49,6 +50,30 @@ class Load:
 def lost_nothing(counts, short, long):
     """Whether at least `short` short and `long` long requests were served, and none failed."""
     return counts["failed"] == 0 and counts["short"] >= short and counts["long"] >= long
+
+
+class Diagnosis:
+    """What doctor found."""
+
+    def __init__(self, report):
+        self._checks = {check["code"]: check for check in report["checks"]}
+        # pytest shows it when a test fails.
+        for check in report["checks"]:
+            print(*(check[key] for key in ("status", "code", "saw", "fix")), sep="  ")
+
+    def status(self, code):
+        return self._checks[code]["status"]
+
+    def saw(self, code):
+        return self._checks[code]["saw"]
+
+    def fix(self, code):
+        return self._checks[code]["fix"]
+
+    @property
+    def trouble(self):
+        """The codes that are neither ok nor skipped, each with its status."""
+        return {code: check["status"] for code, check in self._checks.items() if check["status"] not in ("ok", "skip")}
 
 
 class Provider:
@@ -158,3 +183,11 @@ class Provider:
     def await_foreign(self, path, status):
         wait_for(lambda: self.curl(f"http://127.0.0.1:8081{path}").status == status,
                  says=f"the foreign site responds with {status} to {path}")
+
+    def doctor(self, *options, user=()):
+        """Runs doctor. `user` is the beginning of a command that runs the rest as another user."""
+        return Diagnosis(json.loads(self.debian.ask(*user, "provider-reporter", "doctor", "--json", *options)))
+
+    def status_text(self, worker):
+        """What `systemctl status` says of a worker, in the worker's words."""
+        return self.debian.property(f"provider-fcgi@{worker}", "StatusText")
