@@ -39,10 +39,11 @@ test-bare: ## run all tests as an ordinary user on a machine without init; needs
 	swift build --build-tests
 	scripts/test-bare
 
-test-terminal: ## stop `make run` in a real terminal, in each of its phases
+test-terminal: ## stop `make run` and doctor in a real terminal, in each of their phases; doctor's progress line and colours
 	@scripts/install-dependencies run terminal
 	swift build
 	python3 Tests/Terminal/make_run.py
+	python3 Tests/Terminal/doctor.py
 
 reliability: ## make every fault and write what came of it into docs/RELIABILITY.md
 	@scripts/install-dependencies test

@@ -5,30 +5,17 @@ Usage: Tests/Terminal/make_run.py [once] [PHASE…]
 
 The terminal is a pseudo-terminal with an interactive bash. `swift`, `pkg-config` and `apt-get` are programs of this test,
 so that a phase lasts until it is stopped; `make`, the scripts, nginx and the built programs are real. Build first.
-Every process inherits a variable of the environment that no other process has: that is how a left process is found.
 """
 
 import contextlib
 import os
-import pty
-import re
-import select
 import shutil
 import signal
-import socket
 import sys
 import tempfile
-import termios
-import threading
 import time
-import uuid
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROMPT = "ready-for-a-command> "
-# A wait that only ends what has failed already.
-PATIENCE = 60
-# Ctrl-C gives the prompt back within 2 s; a loaded machine takes longer to schedule what it takes.
-PROMPT_LIMIT = 2 + 4
+from terminal import PROMPT, ROOT, Failure, HeldEngine, Terminal, free_port, nothing_left, prompt_is_back, run, stub
 
 # The compiler's children have process groups of their own, and ignore SIGINT.
 SWIFT = """#!/usr/bin/python3
@@ -53,145 +40,7 @@ exec sleep 1000
 """
 
 
-class Failure(Exception):
-    pass
-
-
-class HeldEngine:
-    """An engine that lists a model and never ends a completion; or never responds at all."""
-
-    def __init__(self, lists_models=True):
-        self.lists_models = lists_models
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.held = threading.Event()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                threading.Thread(target=self.respond, args=(connection,), daemon=True).start()
-
-    def respond(self, connection):
-        with connection, contextlib.suppress(OSError):
-            request = b""
-            while b"\r\n\r\n" not in request:
-                piece = connection.recv(65536)
-                if not piece:
-                    return
-                request += piece
-            if not self.lists_models:
-                self.held.set()
-            elif b"/models" in request.split(b"\r\n", 1)[0]:
-                body = b'{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"library"}]}'
-                connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-                return
-            else:
-                event = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
-                head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-                connection.sendall(head + b"%x\r\n%s\r\n" % (len(event), event))
-                self.held.set()
-            # Until the client leaves.
-            while connection.recv(65536):
-                pass
-
-
-class Terminal:
-    """A pseudo-terminal and what leads its session."""
-
-    def __init__(self, command, environment):
-        self.mark = uuid.uuid4().hex
-        environment = {**environment, "TERMINAL_TEST": self.mark, "PS1": PROMPT, "TERM": "dumb"}
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            os.chdir(ROOT)
-            # As a shell leaves them, whatever this test has inherited.
-            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
-            os.execvpe(command[0], command, environment)
-        settings = termios.tcgetattr(self.master)
-        settings[3] &= ~termios.ECHO
-        termios.tcsetattr(self.master, termios.TCSANOW, settings)
-        self.text = ""
-
-    def read(self, wait):
-        if self.master is None or not select.select([self.master], [], [], wait)[0]:
-            return
-        # Linux responds with EIO once the last process has closed it.
-        with contextlib.suppress(OSError):
-            self.text += os.read(self.master, 65536).decode(errors="replace")
-
-    def await_text(self, what, text, limit=PATIENCE):
-        start = time.monotonic()
-        while text not in self.text:
-            if time.monotonic() - start > limit:
-                raise Failure(f"{what}: not within {limit} s: {text!r}; the terminal's last lines:\n{self.text[-1500:]}")
-            self.read(0.05)
-        self.text = self.text[self.text.index(text) + len(text):]
-        return time.monotonic() - start
-
-    def await_condition(self, what, condition, limit=PATIENCE):
-        start = time.monotonic()
-        while not condition():
-            if time.monotonic() - start > limit:
-                raise Failure(f"{what}: not within {limit} s; the terminal's last lines:\n{self.text[-1500:]}")
-            self.read(0.05)
-        return time.monotonic() - start
-
-    def type(self, text):
-        os.write(self.master, text.encode())
-
-    def close(self):
-        os.close(self.master)
-        self.master = None
-
-    def processes(self):
-        """Every process that has inherited the mark, but for the shell."""
-        found = {}
-        for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) == self.pid:
-                continue
-            with contextlib.suppress(OSError):
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    if f"TERMINAL_TEST={self.mark}".encode() not in file.read():
-                        continue
-                with open(f"/proc/{name}/stat") as file:
-                    if file.read().rsplit(") ", 1)[1][0] == "Z":
-                        continue
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    found[int(name)] = file.read().replace(b"\0", b" ").decode().strip()
-        return found
-
-    def process(self, pattern):
-        numbers = [number for number, line in self.processes().items() if re.search(pattern, line)]
-        if not numbers:
-            raise Failure(f"no process {pattern!r} among {self.processes()}")
-        return min(numbers)
-
-    def end(self):
-        for number in [*self.processes(), self.pid]:
-            with contextlib.suppress(OSError):
-                os.kill(number, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-        if self.master is not None:
-            os.close(self.master)
-
-
 # --- Phases: from an environment to a `make run` that is there ------------------------------------
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def stub(directory, name, text):
-    path = os.path.join(directory, name)
-    with open(path, "w") as file:
-        file.write(text)
-    os.chmod(path, 0o755)
 
 
 class Phase:
@@ -247,23 +96,6 @@ def make_run(phase, leads_session=False, variables=()):
 
 
 # --- Ways to stop it --------------------------------------------------------------------------------
-
-
-def nothing_left(terminal):
-    terminal.await_condition("a process is left", lambda: not terminal.processes(), PROMPT_LIMIT)
-
-
-def prompt_is_back(terminal):
-    seconds = terminal.await_text("the prompt", PROMPT, PROMPT_LIMIT)
-    nothing_left(terminal)
-    def obeys():
-        # Again: a second Ctrl-C discards what was typed before it.
-        terminal.type("echo still $((40 + 2))\n")
-        terminal.read(0.2)
-        return "still 42" in terminal.text
-
-    terminal.await_condition("the shell obeys", obeys)
-    return seconds
 
 
 def interrupt(phase):
@@ -364,7 +196,6 @@ NOT_WHILE_INSTALLING = {"SIGHUP to make", "SIGINT to make alone", "SIGKILL to ma
 
 
 def main():
-    failed = passed = 0
     wanted = sys.argv[1:]
     checks = [("ONCE=1", once)] if not wanted or "once" in wanted else []
     for phase in PHASES:
@@ -374,15 +205,7 @@ def main():
             if phase.name == "installing" and name in NOT_WHILE_INSTALLING:
                 continue
             checks.append((f"{name} while {phase.name}", lambda way=way, phase=phase: way(phase)))
-    for name, check in checks:
-        try:
-            print(f"ok      {name}: {check():.1f} s", flush=True)
-            passed += 1
-        except Failure as failure:
-            failed += 1
-            print(f"FAILED  {name}: {failure}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+    run(checks)
 
 
 if __name__ == "__main__":
