@@ -25,12 +25,30 @@ def delivered(serving, debian):
 
 
 @contextmanager
-def stopped(debian, unit):
-    debian.do("systemctl", "stop", unit)
+def undone(debian, *command):
+    """Runs a command at the end of the `with`, which undoes what was done before."""
     try:
         yield
     finally:
-        debian.do("systemctl", "start", unit)
+        debian.do(*command)
+
+
+@contextmanager
+def stopped(debian, unit):
+    debian.do("systemctl", "stop", unit)
+    with undone(debian, "systemctl", "start", unit):
+        yield
+
+
+@contextmanager
+def refused_key(provider, debian):
+    provider.configure("not-the-key")
+    try:
+        assert not debian.succeeds("systemctl", "start", "provider-reporter.service")
+        yield
+    finally:
+        provider.configure("the-key")
+        debian.do("systemctl", "start", "provider-reporter.service")
 
 
 # --- A healthy machine ------------------------------------------------------------------------------
@@ -73,10 +91,10 @@ def test_the_last_report_was_accepted(healthy):
 
 
 def test_a_timer_for_fixed_times_has_a_next_run(provider, debian):
-    with debian.drop_in(TIMER, "[Timer]\nOnUnitActiveSec=\nOnCalendar=*:0/3\n"):
-        debian.do("systemctl", "restart", TIMER)
-        found = provider.doctor()
-    debian.do("systemctl", "restart", TIMER)
+    with undone(debian, "systemctl", "restart", TIMER):
+        with debian.drop_in(TIMER, "[Timer]\nOnUnitActiveSec=\nOnCalendar=*:0/3\n"):
+            debian.do("systemctl", "restart", TIMER)
+            found = provider.doctor()
     # Soon after boot the boot timer's run is the next.
     assert re.search(r"next run (in \d+ s or )?at \w+ \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC$", found.saw("report.timer"))
 
@@ -103,19 +121,17 @@ def test_stopped_units_and_the_command_that_starts_them(provider, debian):
 def test_workers_that_are_stuck(provider, debian):
     pids = provider.pids()
     debian.do("kill", "-STOP", *pids)
-    try:
+    with undone(debian, "kill", "-CONT", *pids):
         found = provider.doctor()
-    finally:
-        debian.do("kill", "-CONT", *pids)
     assert found.trouble == {"worker.running": "fail"}
     assert "no response within 5 s; 2 units active" in found.saw("worker.running")
 
 
 def test_workers_of_which_one_has_failed(provider, debian):
-    with debian.drop_in("provider-fcgi@2.service", "[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n"):
-        debian.succeeds("systemctl", "restart", "provider-fcgi@2")
-        found = provider.doctor()
-    debian.do("systemctl", "restart", "provider-fcgi@2")
+    with undone(debian, "systemctl", "restart", "provider-fcgi@2"):
+        with debian.drop_in("provider-fcgi@2.service", "[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n"):
+            debian.succeeds("systemctl", "restart", "provider-fcgi@2")
+            found = provider.doctor()
     assert found.trouble == {}
     assert found.saw("worker.running") == "a worker responds; 1 unit active, 1 failed"
 
@@ -129,21 +145,16 @@ def test_a_stopped_nginx(provider, debian):
 
 
 def test_a_refused_key(provider, debian):
-    provider.configure("not-the-key")
-    try:
-        assert not debian.succeeds("systemctl", "start", "provider-reporter.service")
+    with refused_key(provider, debian):
         found = provider.doctor()
-    finally:
-        provider.configure("the-key")
-        debian.do("systemctl", "start", "provider-reporter.service")
     assert found.trouble == {"central.key": "fail", "report.last": "warn"}
     assert KEY in found.fix("central.key")
 
 
 def test_a_key_that_every_user_can_read(provider, debian):
     debian.do("chmod", "644", KEY)
-    found = provider.doctor()
-    debian.do("chmod", "600", KEY)
+    with undone(debian, "chmod", "600", KEY):
+        found = provider.doctor()
     assert found.trouble == {"config": "warn"}
 
 
@@ -162,8 +173,8 @@ def test_a_broken_configuration(provider, debian):
 
 def test_another_limit_in_the_packages_file(provider, debian):
     debian.do("sed", "-i", "s/client_max_body_size 32m;/client_max_body_size 16m;/", WORKER_SNIPPET)
-    found = provider.doctor()
-    debian.do("sed", "-i", "s/client_max_body_size 16m;/client_max_body_size 32m;/", WORKER_SNIPPET)
+    with undone(debian, "sed", "-i", "s/client_max_body_size 16m;/client_max_body_size 32m;/", WORKER_SNIPPET):
+        found = provider.doctor()
     assert found.trouble == {"nginx.site": "warn"}
     assert WORKER_SNIPPET in found.saw("nginx.site")
 
@@ -172,8 +183,8 @@ def test_another_limit_in_a_site_of_the_operators(provider, debian):
     site = "/etc/nginx/sites-enabled/mine"
     debian.write(site, "server { listen 127.0.0.1:8082; location = /busy {\n"
                        f"client_max_body_size 1m; fastcgi_pass unix:{SOCKET}; }} }}\n")
-    found = provider.doctor()
-    debian.do("rm", site)
+    with undone(debian, "rm", site):
+        found = provider.doctor()
     assert found.trouble == {"nginx.site": "warn"}
     assert f"1048576 bytes in {site}" in found.saw("nginx.site")
 
