@@ -4,6 +4,15 @@ import Foundation
 
 /// An HTTP server on 127.0.0.1.
 struct LocalServer: Sendable {
+    /// RFC 9110, 5.6.7.
+    private static let date: DateFormatter = {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.timeZone = .gmt
+        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        return formatter
+    }()
+
     let name: String
     private let server: HTTPServer
 
@@ -16,7 +25,12 @@ struct LocalServer: Sendable {
         server = HTTPServer(
             // A buffered completion of many tokens takes long.
             config: .init(address: address, timeout: 86_400, logger: .disabled),
-            handler: ClosureHTTPHandler(respond))
+            handler: ClosureHTTPHandler { request in
+                var response = await respond(request)
+                // As every server with a clock does (RFC 9110, 6.6.1): doctor compares the clocks.
+                response.headers[HTTPHeader("Date")] = Self.date.string(from: .now)
+                return response
+            })
     }
 
     /// Serves until the process ends.

@@ -70,15 +70,3 @@ extension [Finding] {
         }
     }
 }
-
-extension Double {
-    /// With a fixed number of decimals.
-    func formatted(_ decimals: Int) -> String {
-        let factor = [1.0, 10, 100, 1000][Swift.min(decimals, 3)]
-        let rounded = (Swift.max(0, self) * factor).rounded()
-        guard decimals > 0, rounded < 1e15 else { return "\(Int(Swift.min(rounded, 1e15)))" }
-        let (whole, rest) = Int(rounded).quotientAndRemainder(dividingBy: Int(factor))
-        let digits = String(rest)
-        return "\(whole)." + String(repeating: "0", count: Swift.min(decimals, 3) - digits.count) + digits
-    }
-}

@@ -77,9 +77,10 @@ extension EngineModels {
             case .timedOut("connect"):
                 throw NoModelList(
                     kind: .silent,
-                    description: "has not responded yet: no connection to \(url) within \(limit.milliseconds) ms")
+                    description:
+                        "has not responded yet: no connection to \(url) within \(limit.inSeconds.formatted(1)) s")
             case .timedOut:
-                let words = "no response from \(url) within \(limit.milliseconds) ms"
+                let words = "no response from \(url) within \(limit.inSeconds.formatted(1)) s"
                 return .nothing(Finding(kind: .silent, words: words))
             case .tooLarge(let limit):
                 return .nothing(Finding(kind: .noList, words: "\(url) sent more than \(limit) bytes"))

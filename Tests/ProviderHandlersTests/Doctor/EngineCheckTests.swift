@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 
 @testable import ProviderHandlers
 
 @Suite struct EngineCheckTests {
     private func statuses(
-        _ list: Result<EngineCheck.List, NoModelList>, _ probe: EngineCheck.Probe = .notAsked
+        _ list: Result<EngineCheck.List, NoModelList>, _ probe: EngineProbe.Outcome = .notAsked
     ) -> [Finding.Status] {
         EngineCheck(url: "http://e", list: list, time: .milliseconds(5), probe: probe).findings.map(\.status)
     }
@@ -25,8 +26,8 @@ import Testing
     }
 
     @Test func aProbe() {
-        func last(_ probe: EngineCheck.Probe) -> Finding.Status? { statuses(.success(Self.list), probe).last }
-        #expect(last(.completion(time: .seconds(1))) == .ok)
+        func last(_ probe: EngineProbe.Outcome) -> Finding.Status? { statuses(.success(Self.list), probe).last }
+        #expect(last(.completion(model: "m", time: .seconds(1))) == .ok)
         #expect(last(.noCompletion("why")) == .fail)
         #expect(last(.failed(.timedOut("total"))) == .warn)
         #expect(last(.failed(.broken("reset"))) == .fail)
@@ -34,7 +35,7 @@ import Testing
 
     private func trouble(_ body: String, type: String = "text/event-stream", status: Int = 200) -> String? {
         let head = HTTPResponseHead(status: status, headers: [HTTPHeader("Content-Type", type)])
-        return EngineCheck.trouble(of: HTTPResponse(head: head, body: Array(body.utf8)))
+        return EngineProbe.trouble(of: HTTPResponse(head: head, body: Array(body.utf8)))
     }
 
     @Test func whatTheWorkerWouldCallWholeIsACompletion() {
@@ -50,5 +51,42 @@ import Testing
         #expect(trouble("<html>", type: "text/html") != nil)
         #expect(trouble(token + end, status: 500)?.contains("500") == true)
         #expect(trouble(token + end, type: "text/event-stream; x=" + String(repeating: "x", count: 20_000)) != nil)
+    }
+
+    /// The models in the order in which they are asked, and what comes of it.
+    private func ask(
+        loaded: String = "", completing completes: @escaping @Sendable (String) -> Int = { _ in 200 }
+    ) throws -> (asked: [String], outcome: EngineProbe.Outcome) {
+        let asked = SharedValue<[String]>([])
+        let engine = try ScriptedServer { request in
+            guard request.method == "POST" else { return try request.respond(200, #"{"models":[\#(loaded)]}"#) }
+            let model = try #require(try request.bodyText().firstMatch(of: /"model":"([a-z]+)"/)).output.1
+            asked.value.append(String(model))
+            try request.respond(completes(String(model)), #"{"choices":[{"index":0}]}"#)
+        }
+        let outcome = EngineProbe(url: engine.url, http: HTTPClient(proxied: false)).ask(["embed", "chat", "other"])
+        return (asked.value, outcome)
+    }
+
+    @Test func aLoadedModelIsAskedFirst() async throws {
+        let found = try await onThread { try self.ask(loaded: #"{"name":"other"}"#) }
+        #expect(found.asked == ["other"])
+        guard case .completion("other", _) = found.outcome else { throw NeverHappened(description: "\(found)") }
+    }
+
+    @Test func aModelThatRefusesChatIsPassedOver() async throws {
+        let found = try await onThread { try self.ask { $0 == "embed" ? 400 : 200 } }
+        #expect(found.asked == ["embed", "chat"])
+        guard case .completion("chat", _) = found.outcome else { throw NeverHappened(description: "\(found)") }
+    }
+
+    @Test func noModelCompletes() async throws {
+        let refused = try await onThread { try self.ask { _ in 400 } }
+        #expect(refused.asked == ["embed", "chat", "other"])
+        #expect(refused.outcome == .noCompletion("the engine responds with 400 to each of 3 models"))
+        // Not a model's, but the engine's fault.
+        let broken = try await onThread { try self.ask { _ in 500 } }
+        #expect(broken.asked == ["embed"])
+        #expect(broken.outcome == .noCompletion("embed: the engine responds with 500"))
     }
 }
