@@ -8,7 +8,7 @@ struct DoctorCommand: ParsableCommand {
         commandName: "doctor",
         abstract: "Looks at everything between the GPU and the public URL, and says what is wrong and how to mend it.",
         discussion: """
-            Changes nothing and sends no report. Ends within 30 s. Run it as root to see all.
+            Mends nothing and sends no report. Ends within 30 s. Run it as root to see all.
 
             Exit status: 0 nothing failed, 1 a check failed, 64 command line, 73 the bundle cannot be written, 78 \
             configuration error.
@@ -24,7 +24,7 @@ struct DoctorCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Base URL of nginx's site.", valueName: "url"))
     var site = Doctor.defaultSite
 
-    @Flag(name: .long, help: "Ask the engine for one token as well.")
+    @Flag(name: .long, help: "Also ask the engine for one token, and send nginx a large body.")
     var probe = false
 
     @Flag(name: .long, help: "Print JSON.")

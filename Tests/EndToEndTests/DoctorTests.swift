@@ -126,6 +126,18 @@ import Testing
         #expect(found["tunnel.public"]?.saw.contains("another machine") == true)
     }
 
+    /// nginx does not lead to this worker.
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/net/if_inet6")))
+    func aWorkerOnAnIPv6AddressResponds() async throws {
+        let port = try PortReservation()
+        let deployment = try await Self.deployment(settings: [
+            "PROVIDER_SERVER_SOCKET": "", "PROVIDER_SERVER_HOST": "::1", "PROVIDER_SERVER_PORT": "\(port.port)",
+        ])
+        let found = try await onThread { try deployment.examine() }
+        #expect(found["worker.running"]?.status == "ok", "\(found.output)")
+        #expect(found.codes("fail") == ["nginx.site"], "\(found.output)")
+    }
+
     @Test func withoutATunnelBothChecksAreSkipped() async throws {
         let deployment = try await Self.deployment()
         let agent = try PortReservation()
@@ -157,6 +169,7 @@ import Testing
         #expect(found.exit == .status(78))
         #expect(found.codes("fail") == ["config"])
         #expect(found.codes("skip") == Array(Self.codes.dropFirst()))
+        #expect(found["config"]?.fix.contains("--config \(file)") == true, "\(found.output)")
     }
 
     @Test(arguments: [["--site", "nowhere"], ["--dry-run"], ["more"]])

@@ -13,7 +13,7 @@ public struct LoadedConfiguration: Sendable {
 
 /// Where a program's configuration comes from, for a program that reads it again at a reload.
 public struct ConfigurationSource: Sendable {
-    private let path: String?
+    let path: String?
     private let environment: [String: String]
 
     /// As `Configuration.load` takes them.

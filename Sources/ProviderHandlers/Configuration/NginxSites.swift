@@ -1,5 +1,3 @@
-import Glibc
-
 /// Which machines can reach the endpoints through nginx, according to its files.
 ///
 /// With `provider.hmac: optional` these machines can use the GPU.
@@ -18,19 +16,13 @@ public enum NginxSites {
 
     /// Reads nginx's files as they are now; leaves out unreadable files.
     public static func look(_ server: Configuration.Server, directory: String = defaultDirectory) -> Finding {
-        var reader = Reader(directory: directory)
-        return judge(reader.directives(in: "nginx.conf"), server)
+        judge(NginxTree.read(directory: directory), server)
     }
 
     /// - Parameter directives: all of nginx's configuration, with included files in place.
     static func judge(_ directives: [NginxDirective], _ server: Configuration.Server) -> Finding {
         let all = NginxDirective.all(in: directives)
-        let own = server.socket.isEmpty ? "\(server.host):\(server.port)" : "unix:\(server.socket)"
-        let upstreams = all.filter { upstream in
-            upstream.name == "upstream"
-                && upstream.block.contains { $0.name == "server" && $0.words.dropFirst().first == own }
-        }
-        let targets = Set([own] + upstreams.compactMap { $0.words.dropFirst().first })
+        let targets = NginxTree.targets(of: server, in: all)
         let sites = all.filter { site in
             // An upstream's server has no block.
             site.name == "server"
@@ -73,57 +65,6 @@ public enum NginxSites {
         let address = address[..<port] + address[port...].prefix { $0 != "-" }
         // A port alone reads as an address below 0.1.0.0, which is not loopback.
         return !(ParsedURL("http://" + address).map { Loopback.contains($0.host) } ?? false)
-    }
-
-    /// Reads files, and the files that they include, within limits.
-    private struct Reader {
-        /// Far above any real configuration.
-        private static let limits = (files: 1000, depth: 8, bytes: 1_048_576)
-
-        let directory: String
-        private var fileCount = 0
-
-        init(directory: String) {
-            self.directory = directory
-        }
-
-        mutating func directives(in path: String, depth: Int = 0) -> [NginxDirective] {
-            // Relative paths count from the directory of nginx.conf (ngx_conf_full_name).
-            let path = path.hasPrefix("/") ? path : directory + "/" + path
-            guard depth < Self.limits.depth else { return [] }
-            var found: [NginxDirective] = []
-            for file in Self.files(matching: path) where fileCount < Self.limits.files {
-                fileCount += 1
-                guard let text = try? BoundedFile(file, limit: Self.limits.bytes) else { continue }
-                let name = ForeignText.printable(file)
-                found += including(
-                    NginxDirective.parse(String(decoding: text.bytes, as: UTF8.self), file: name), depth: depth)
-            }
-            return found
-        }
-
-        private mutating func including(_ directives: [NginxDirective], depth: Int) -> [NginxDirective] {
-            var result: [NginxDirective] = []
-            for var directive in directives {
-                if directive.name == "include", let path = directive.words.dropFirst().first {
-                    result += self.directives(in: path, depth: depth + 1)
-                } else {
-                    directive.block = including(directive.block, depth: depth)
-                    result.append(directive)
-                }
-            }
-            return result
-        }
-
-        /// By glob(3), as nginx does it.
-        private static func files(matching pattern: String) -> [String] {
-            var result = unsafe glob_t()
-            defer { unsafe globfree(&result) }
-            guard unsafe glob(pattern, 0, nil, &result) == 0 else { return [] }
-            return unsafe (0..<Int(result.gl_pathc)).compactMap { index in
-                unsafe result.gl_pathv[index].map { unsafe String(cString: $0) }
-            }
-        }
     }
 }
 

@@ -66,6 +66,9 @@ struct CentralCheck: Sendable {
             let fix =
                 switch status {
                 case 300..<400: "set provider.url to where the redirect leads: curl -I \(url)"
+                case 403: "correct provider.url, or ask the operator of the central system who may connect"
+                case 407: "name the proxy's user in https_proxy: http://USER:PASSWORD@HOST:PORT"
+                case 408, 425, 429: "wait: the central system is busy"
                 case 400..<500: "correct provider.url"
                 default: "wait, or tell the operator of the central system"
                 }
@@ -76,9 +79,7 @@ struct CentralCheck: Sendable {
     private var tls: Finding {
         guard url.hasPrefix("https://") else { return .skip(.centralTLS, "provider.url is no https URL") }
         if connection.hasFailedInTLS, case .failure(let error) = outcome {
-            return .fail(
-                .centralTLS, "\(url): \(error)",
-                fix: "update ca-certificates; if that does not help, the central system needs a valid certificate")
+            return .fail(.centralTLS, "\(url): \(error)", fix: Self.certificateAdvice("\(error)"))
         }
         guard case .success = outcome else { return .skip(.centralTLS, because: .centralReachable) }
         guard let end = connection.certificateEnd else {
@@ -88,6 +89,16 @@ struct CentralCheck: Sendable {
         let saw = "the certificate is valid for \(days) more days"
         guard days < Self.fewDays else { return .ok(.centralTLS, saw) }
         return .warn(.centralTLS, saw, fix: "tell the operator of the central system to renew the certificate")
+    }
+
+    /// - Parameter error: OpenSSL's words, in libcurl's.
+    private static func certificateAdvice(_ error: String) -> String {
+        if error.contains("not yet valid") || error.contains("expired") {
+            return "timedatectl set-ntp true; if the clock is right, the central system needs a valid certificate"
+        }
+        if error.contains("match") { return "correct the host in provider.url" }
+        return
+            "apt install --reinstall ca-certificates; if that does not help, the central system needs a valid certificate"
     }
 
     private var keyFinding: Finding {

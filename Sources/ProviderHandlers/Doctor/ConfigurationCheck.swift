@@ -16,6 +16,7 @@ struct ConfigurationCheck: Sendable {
 
     private static func readers(of loaded: LoadedConfiguration) -> String {
         let provider = loaded.configuration.provider
+        if Program.environment["PROVIDER_API_KEY"]?.isEmpty == false { return "the environment (PROVIDER_API_KEY)" }
         let file = provider.apiKeyFile.isEmpty ? loaded.source : provider.apiKeyFile
         var information = stat()
         guard !provider.apiKey.isEmpty, unsafe stat(file, &information) == 0 else { return "" }
@@ -31,14 +32,20 @@ struct ConfigurationCheck: Sendable {
         return [
             .warn(
                 .config, "\(source): \(first)\(rest)",
-                fix: warnings.count == 1 ? "edit or chmod the file as said" : "provider-fcgi --check-config lists all")
+                fix: warnings.count == 1
+                    ? "do what it says, then provider-fcgi --check-config" : "provider-fcgi --check-config lists all")
         ]
     }
 
     /// For a configuration that cannot be used: nothing else can be looked at.
-    static func failed(_ reason: String, needsRights: Bool = false) -> DoctorReport {
+    ///
+    /// - Parameter path: of the configuration file; nil where none is named.
+    static func failed(_ reason: String, path: String?, needsRights: Bool = false) -> DoctorReport {
         let others = CheckCode.allCases.filter { $0 != .config }.map { Finding.skip($0, because: .config) }
-        let fix = needsRights ? "run doctor as root" : "correct that line; provider-fcgi --check-config checks it again"
+        let fix =
+            needsRights
+            ? "run doctor as root"
+            : "correct that; provider-fcgi --check-config\(path.map { " --config " + $0 } ?? "") checks it again"
         return DoctorReport([.fail(.config, reason, fix: fix)] + others, isConfigurationBroken: true)
     }
 }

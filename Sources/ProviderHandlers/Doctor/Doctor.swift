@@ -55,9 +55,13 @@ public struct Doctor: Sendable {
         }
         switch loading.value(until: .now + Self.configurationLimit) {
         case nil:
-            return (ConfigurationCheck.failed("the configuration cannot be read within 3 s"), nil)
+            return (
+                ConfigurationCheck.failed("the configuration cannot be read within 3 s", path: source.path), nil
+            )
         case .failure(let error):
-            return (ConfigurationCheck.failed(error.description, needsRights: error.needsRights), nil)
+            return (
+                ConfigurationCheck.failed(error.description, path: source.path, needsRights: error.needsRights), nil
+            )
         case .success(let loaded): return (DoctorReport(examine(loaded, progress)), loaded)
         }
     }

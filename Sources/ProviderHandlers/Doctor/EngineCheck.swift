@@ -1,7 +1,6 @@
 /// Whether the engine can be reached, lists models and, when asked, generates.
 struct EngineCheck: Sendable {
     private static let listLimit = Duration.seconds(5)
-    private static let log = "journalctl -u ollama -n 50"
 
     /// The list as far as the judgement needs it.
     struct List: Sendable, Equatable {
@@ -35,14 +34,18 @@ struct EngineCheck: Sendable {
 
     var findings: [Finding] { [reachable, models, completion] }
 
+    private var isLocal: Bool { Loopback.contains(url: url) }
+    private var start: String { isLocal ? "systemctl start ollama" : "start the engine at \(url)" }
+    private var restart: String { isLocal ? "systemctl restart ollama" : "restart the engine at \(url)" }
+    private var log: String { isLocal ? "journalctl -u ollama -n 50" : "read the log of the engine at \(url)" }
+
     private var reachable: Finding {
         guard case .failure(let failure) = list, [.unreachable, .silent].contains(failure.kind) else {
             return .ok(.engineReachable, "\(url) responds")
         }
         return .fail(
             .engineReachable, failure.description,
-            fix: failure.kind == .silent
-                ? "systemctl restart ollama" : "systemctl start ollama, or correct ollama.url")
+            fix: failure.kind == .silent ? restart : "\(start), or correct ollama.url")
     }
 
     private var models: Finding {
@@ -70,13 +73,13 @@ struct EngineCheck: Sendable {
         case .notAsked: return .skip(.engineCompletion, "not asked without --probe")
         case .completion(let model, let time):
             return .ok(.engineCompletion, "one token of \(model) in \(time.inSeconds.formatted(1)) s")
-        case .noCompletion(let words): return .fail(.engineCompletion, words, fix: Self.log)
+        case .noCompletion(let words): return .fail(.engineCompletion, words, fix: log)
         case .failed(.timedOut):
             return .warn(
                 .engineCompletion, "no whole completion within \(EngineProbe.limit.inSeconds.formatted(0)) s",
                 fix: "try again: the engine may still be loading the model")
         case .failed(let error):
-            return .fail(.engineCompletion, "\(error)", fix: Self.log)
+            return .fail(.engineCompletion, "\(error)", fix: log)
         }
     }
 }

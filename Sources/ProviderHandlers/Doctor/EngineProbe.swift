@@ -4,8 +4,8 @@ import FoundationEssentials
 struct EngineProbe: Sendable {
     /// For everything; a large model takes longer to load, which is no failure.
     static let limit = Duration.seconds(18)
-    /// Of models that are asked: one after the other refuses if none of them generates text.
-    private static let mostModels = 8
+    /// What an engine says of a model that generates no text. Ollama says 400, "does not support chat".
+    private static let refusals: Set = [400, 404, 422, 501]
 
     enum Outcome: Sendable, Equatable {
         case notAsked
@@ -24,15 +24,15 @@ struct EngineProbe: Sendable {
         let loaded = loaded
         // Another model may push the model that clients use out of the GPU's memory.
         let order = models.filter(loaded.contains) + models.filter { !loaded.contains($0) }
-        var refusals: [Int] = []
-        for model in order.prefix(Self.mostModels) {
+        var refused = (count: 0, status: 0)
+        for model in order {
             let started = ContinuousClock.now
+            guard started < deadline else { break }
             do throws(HTTPError) {
                 let response = try complete(model, within: deadline - started)
                 let status = response.head.status
-                // An embedding model: Ollama says 400, "does not support chat".
-                if (400..<500).contains(status) {
-                    refusals.append(status)
+                if Self.refusals.contains(status) {
+                    refused = (refused.count + 1, status)
                     continue
                 }
                 return Self.trouble(of: response).map { .noCompletion("\(model): \($0)") }
@@ -41,8 +41,9 @@ struct EngineProbe: Sendable {
                 return .failed(error)
             }
         }
-        guard let status = refusals.first else { return .notAsked }
-        return .noCompletion("the engine responds with \(status) to each of \(refusals.count) models")
+        guard refused.count > 0 else { return .notAsked }
+        return .noCompletion(
+            "\(refused.count) of \(order.count) models were asked, and none generates text (status \(refused.status))")
     }
 
     /// The models in the GPU's memory, as Ollama's `GET /api/ps` names them; none of an engine without that path.

@@ -1,50 +1,82 @@
+import Glibc
+
 /// The limits in nginx's configuration, as `nginx -T` prints it.
 enum NginxFiles: Sendable, Equatable {
     /// They could not be read, and why.
     case unknown(String)
-    /// The limits beside each `fastcgi_pass` to the worker: a site of the operator's may have one of its own.
+    /// nginx does not accept its configuration, and what it says.
+    case invalid(String)
+    /// The limits of each place with a `fastcgi_pass` to the worker: a site of the operator's may have its own.
     case limits([Limits])
 
-    /// What one place sets; nil where it does not.
+    /// What holds in one place, and where it is set: in the place itself, around it, or nowhere.
     struct Limits: Sendable, Equatable {
-        var file: String
+        /// nginx's defaults (ngx_http_core_module, ngx_http_fastcgi_module).
+        static let defaults = Self(body: Setting(value: 1_048_576), readTime: Setting(value: 60))
+
         /// Bytes; 0 is no limit.
-        var body: Int?
+        var body: Setting
         /// Seconds.
-        var readTime: Int?
+        var readTime: Setting
+    }
+
+    struct Setting: Sendable, Equatable {
+        var value: Int
+        /// File and line.
+        var place = "nginx's defaults"
     }
 
     static func look(_ server: Configuration.Server) -> Self {
         switch OtherProgram.run("nginx", ["-T", "-q"]) {
         case .missing: .unknown("nginx's files were not looked at: nginx is not installed here")
-        case .failed: .unknown("nginx's files were not looked at: nginx -T needs root")
+        case .failed(let words): failed(words, isRoot: geteuid() == 0)
         case .output(let bytes): judge(String(decoding: bytes, as: UTF8.self), server)
         }
     }
 
+    /// - Parameter words: the beginning of what nginx said.
+    static func failed(_ words: String, isRoot: Bool) -> Self {
+        if !isRoot && words.contains("(13: Permission denied)") {
+            return .unknown("nginx's files were not looked at: nginx -T needs root")
+        }
+        return .invalid(words)
+    }
+
     /// - Parameter dump: files after lines `# configuration file PATH:`, without included files in place.
     static func judge(_ dump: String, _ server: Configuration.Server) -> Self {
-        let own = server.socket.isEmpty ? "\(server.host):\(server.port)" : "unix:\(server.socket)"
-        var limits: [Limits] = []
-        for (name, text) in files(in: dump) {
-            let directives = NginxDirective.parse(text, file: "")
-            let blocks = [directives] + NginxDirective.all(in: directives).map(\.block)
-            for block in blocks where block.contains(where: { $0.words == ["fastcgi_pass", own] }) {
-                func value(_ name: String) -> String? { block.first { $0.name == name }?.words.dropFirst().first }
-                limits.append(
-                    Limits(
-                        file: name, body: value("client_max_body_size").flatMap(size),
-                        readTime: value("fastcgi_read_timeout").flatMap(seconds)))
+        let directives = NginxTree.read(files(in: dump))
+        let targets = NginxTree.targets(of: server, in: NginxDirective.all(in: directives))
+        var found: [Limits] = []
+        collect(directives, .defaults, targets, &found)
+        return found.isEmpty
+            ? .unknown("nginx -T has no fastcgi_pass to \(WorkerSocket(server: server).name)") : .limits(found)
+    }
+
+    /// - Parameter inherited: the limits around this block.
+    private static func collect(
+        _ block: [NginxDirective], _ inherited: Limits, _ targets: Set<String>, _ found: inout [Limits]
+    ) {
+        var limits = inherited
+        for directive in block {
+            guard let value = directive.words.dropFirst().first else { continue }
+            switch directive.name {
+            case "client_max_body_size":
+                if let bytes = size(value) { limits.body = Setting(value: bytes, place: directive.place) }
+            case "fastcgi_read_timeout":
+                if let time = seconds(value) { limits.readTime = Setting(value: time, place: directive.place) }
+            default: break
             }
         }
-        return limits.isEmpty ? .unknown("nginx -T has no fastcgi_pass to \(own)") : .limits(limits)
+        let isPlace = block.contains { $0.name == "fastcgi_pass" && targets.contains($0.words.dropFirst().first ?? "") }
+        if isPlace { found.append(limits) }
+        for directive in block { collect(directive.block, limits, targets, &found) }
     }
 
     private static func files(in dump: String) -> [(name: String, text: String)] {
         dump.split(separator: "# configuration file ").compactMap { file in
             // The line is `PATH:`.
             guard let end = file.firstIndex(of: "\n"), end > file.startIndex else { return nil }
-            return (String(file[..<end].dropLast()), String(file[end...]))
+            return (String(file[..<end].dropLast()), String(file[file.index(after: end)...]))
         }
     }
 
@@ -66,25 +98,33 @@ enum NginxFiles: Sendable, Equatable {
     // MARK: The judgement
 
     func difference(from configuration: Configuration) -> Finding? {
-        guard case .limits(let places) = self else { return nil }
-        return places.lazy.compactMap { Self.difference($0, configuration) }.first
+        switch self {
+        case .unknown: nil
+        case .invalid(let words):
+            .warn(
+                .nginxSite, "nginx does not accept its configuration, and its next start will fail: \(words)",
+                fix: "nginx -t")
+        case .limits(let places): places.lazy.compactMap { Self.difference($0, configuration) }.first
+        }
     }
 
     private static func difference(_ limits: Limits, _ configuration: Configuration) -> Finding? {
         let own = configuration.server.maxBodyBytes
-        if let body = limits.body, body != own {
+        if limits.body.value != own {
+            let (value, place) = (limits.body.value, limits.body.place)
             return .warn(
                 .nginxSite,
-                "client_max_body_size is \(body) bytes in \(limits.file), but server.max_body_bytes is \(own)",
+                "client_max_body_size is \(value == 0 ? "without limit" : "\(value) bytes") (\(place)), but "
+                    + "server.max_body_bytes is \(own)",
                 fix: "make the two equal")
         }
         let wait = max(configuration.ollama.firstByteTimeout, configuration.ollama.idleTimeout)
-        if let time = limits.readTime, .seconds(time) <= wait {
+        if .seconds(limits.readTime.value) <= wait {
             return .warn(
                 .nginxSite,
                 """
-                fastcgi_read_timeout is \(time) s in \(limits.file), not longer than the worker's own time-outs \
-                (\(wait.inSeconds.formatted(0)) s)
+                fastcgi_read_timeout is \(limits.readTime.value) s (\(limits.readTime.place)), not longer than the \
+                worker's own time-outs (\(wait.inSeconds.formatted(0)) s)
                 """,
                 fix: "raise fastcgi_read_timeout above ollama.first_byte_timeout and idle_timeout")
         }
@@ -93,7 +133,7 @@ enum NginxFiles: Sendable, Equatable {
 
     var words: String {
         switch self {
-        case .unknown(let reason): reason
+        case .unknown(let reason), .invalid(let reason): reason
         case .limits: "its limits agree with the worker's"
         }
     }

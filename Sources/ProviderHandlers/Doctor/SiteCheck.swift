@@ -107,8 +107,15 @@ struct SiteCheck: Sendable {
     var reply: SiteReply
     var files: NginxFiles
     var handoff = NginxUpstream.Finding.agrees
-    /// Why nginx does not take a large body; nil when it does, or when it was not asked.
-    var bodyTrouble: String?
+    /// What nginx said to a large body; nil when it took the body, or was not asked.
+    var bodyTrouble: BodyTrouble?
+
+    enum BodyTrouble: Sendable, Equatable {
+        /// It could not keep the body.
+        case notKept(bytes: Int)
+        /// It refused the body, which `server.max_body_bytes` allows.
+        case refused(bytes: Int)
+    }
 
     var kind: SiteReply.Kind { reply.kind }
 
@@ -132,7 +139,7 @@ struct SiteCheck: Sendable {
     /// The HMAC is made up, so the body goes no further than the worker.
     private static func sendLargeBody(
         to url: String, _ configuration: Configuration, _ http: HTTPClient
-    ) -> String? {
+    ) -> BodyTrouble? {
         let size = min(largeBody, configuration.server.maxBodyBytes)
         let headers = [
             HTTPHeader("Content-Type", "application/json"),
@@ -142,10 +149,10 @@ struct SiteCheck: Sendable {
             .post, url + "/v1/completions", headers: headers, body: .bytes([UInt8](repeating: 0x20, count: size)),
             timeouts: HTTPTimeouts(connect: .seconds(3), total: .seconds(10)))
         // No response says nothing of nginx: the worker may wait for the central system.
-        guard let response = try? http.fetch(request, maxBodyBytes: 64 * 1024),
-            case .nginx("gateway_error") = SiteReply.kind(of: .success(response))
-        else { return nil }
-        return "gateway_error for a body of \(size) bytes"
+        guard let response = try? http.fetch(request, maxBodyBytes: 64 * 1024) else { return nil }
+        if response.head.status == 413 { return .refused(bytes: size) }
+        let isFailure = SiteReply.kind(of: .success(response)) == .nginx(code: "gateway_error")
+        return isFailure ? .notKept(bytes: size) : nil
     }
 
     /// `gpu.sample_age_seconds` of the status page's document.
@@ -167,7 +174,9 @@ struct SiteCheck: Sendable {
         switch kind {
         case .failed(.unreachable(let cause)):
             return .fail(
-                .nginxSite, "\(url): \(cause)", fix: "systemctl start nginx, or name the site with --site")
+                .nginxSite, "\(url): \(cause)",
+                fix: (url.hasPrefix("https://") ? "name the site with http:// in --site, or " : "")
+                    + "systemctl start nginx, or name the site with --site")
         case .failed(.timedOut) where worker.contains { $0.code == .workerRunning && $0.isFailure }:
             return .skip(.nginxSite, because: .workerRunning)
         case .failed(let error): return .fail(.nginxSite, "\(url): \(error)", fix: "systemctl restart nginx")
@@ -199,14 +208,21 @@ struct SiteCheck: Sendable {
             return .warn(.nginxSite, problem, fix: "install the files that docs/HANDOFF.md names")
         case .agrees: break
         }
-        if let bodyTrouble {
+        if case .notKept(let bytes) = bodyTrouble {
             return .fail(
-                .nginxSite, "\(url): \(bodyTrouble)",
+                .nginxSite, "\(url): gateway_error for a body of \(bytes) bytes",
                 fix:
                     "make room on the disk of nginx's request bodies (client_body_temp_path): df -h /var/lib/nginx/body"
             )
         }
         if let difference = files.difference(from: configuration) { return difference }
+        if case .refused(let bytes) = bodyTrouble {
+            return .warn(
+                .nginxSite,
+                "\(url) refuses a body of \(bytes) bytes (413), but server.max_body_bytes is "
+                    + "\(configuration.server.maxBodyBytes)",
+                fix: "make client_max_body_size in nginx equal to server.max_body_bytes")
+        }
         return .ok(.nginxSite, "\(url): the site is ours; \(files.words)")
     }
 }

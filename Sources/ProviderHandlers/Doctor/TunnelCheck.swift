@@ -7,6 +7,8 @@ struct TunnelCheck: Sendable {
     struct PublicSite: Sendable, Equatable {
         var url: String
         var reply: SiteReply
+        /// Whether a program on this machine says that the URL leads here.
+        var isTold = false
     }
 
     /// Each known URL.
@@ -15,23 +17,31 @@ struct TunnelCheck: Sendable {
     var problems: [String] = []
     /// Whether the only problem is that no tunnel's program runs, and none is configured.
     var hasNoTunnel = false
-    /// Whether all known URLs come from a program on this machine that says that they lead here.
-    var isToldByAgent = false
 
     static func look(_ configuration: Configuration, _ http: HTTPClient, _ log: QuietLog) -> Self {
         let tunnel = Tunnel(
             http: http, ngrok: configuration.ngrok, cloudflare: configuration.cloudflare, logger: log.logger)
         let known = tunnel.urls(within: agentLimit)
-        let urls = [known.ngrok, known.cloudflare ?? ""].filter { !$0.isEmpty }
+        let told = [
+            configuration.ngrok.url.isEmpty ? known.ngrok : "",
+            configuration.cloudflare.url.isEmpty ? known.cloudflare ?? "" : "",
+        ]
+        // Today's platform wants ngrok's URL in cloudflare.url as well.
+        let urls = [known.ngrok, known.cloudflare ?? ""].reduce(into: [String]()) { urls, url in
+            if !url.isEmpty && !urls.contains(url) { urls.append(url) }
+        }
         let problems = tunnel.problems
         let isConfigured = configuration.cloudflare.isUsed || !configuration.ngrok.tunnel.isEmpty
         // A proxy to the Internet holds for these as well.
         let outside = HTTPClient(proxied: true)
         return Self(
-            sites: urls.map { PublicSite(url: $0, reply: SiteReply.look($0, outside, total: publicLimit)) },
+            sites: urls.map { url in
+                PublicSite(
+                    url: url, reply: SiteReply.look(url, outside, total: publicLimit), isTold: told.contains(url))
+            },
             problems: urls.isEmpty ? problems.all : problems.harmful,
             hasNoTunnel: urls.isEmpty && !isConfigured && problems.areAbsences,
-            isToldByAgent: configuration.ngrok.url.isEmpty && configuration.cloudflare.url.isEmpty)
+        )
     }
 
     // MARK: The judgement
@@ -53,10 +63,11 @@ struct TunnelCheck: Sendable {
                 .skip(.tunnelPublic, "no public URL is known"),
             ]
         }
-        let shown = sites.map(\.url).joined(separator: ", ")
+        let shown = sites.map { "\($0.url), \($0.isTold ? "by the tunnel's agent" : "as configured")" }
+            .joined(separator: "; ")
         let agent =
             problems.isEmpty
-            ? Finding.ok(.tunnelAgent, shown + (isToldByAgent ? ", by the tunnel's agent" : ", as configured"))
+            ? Finding.ok(.tunnelAgent, shown)
             : .warn(
                 .tunnelAgent, "\(shown); another URL is not known: " + problems.joined(separator: "; "), fix: Self.start
             )
@@ -94,7 +105,7 @@ struct TunnelCheck: Sendable {
             return .fail(
                 .tunnelPublic, "\(site.url) leads to another machine: it reports other models", fix: restart)
         }
-        if isToldByAgent {
+        if site.isTold {
             return .ok(.tunnelPublic, "\(site.url) responds as this machine, whose agent owns the URL")
         }
         if here.gpuTrouble != nil {

@@ -37,12 +37,16 @@ struct WorkerCheck: Sendable {
 
     /// - Parameter site: what nginx makes of the worker, for a user who may not connect to the socket.
     func findings(_ site: SiteCheck?) -> [Finding] {
-        let socket = socket
+        let socket = socket(site)
         return [socket, socket.isFailure ? .skip(.workerRunning, because: .workerSocket) : running(site)]
     }
 
-    private var socket: Finding {
+    private func socket(_ site: SiteCheck?) -> Finding {
         switch place {
+        case .missing where site?.kind == .worker:
+            return .fail(
+                .workerSocket, "\(name) does not exist, but a worker responds through nginx",
+                fix: "name that worker's configuration with --config")
         case .missing:
             return .fail(.workerSocket, "\(name) does not exist", fix: Self.start)
         case .noSocket:

@@ -54,8 +54,9 @@ struct WorkerSocket: Sendable {
 
     /// Blocks for some seconds at most.
     func ask() -> Reply {
-        let descriptor = socket(
-            server.socket.isEmpty ? AF_INET : AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let isIPv6 = server.socket.isEmpty && server.host.contains(":")
+        let family = server.socket.isEmpty ? isIPv6 ? AF_INET6 : AF_INET : AF_UNIX
+        let descriptor = socket(family, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return .failed(systemError(errno)) }
         defer { close(descriptor) }
         // The send limit holds for connect(2) as well (unix(7), tcp(7)).
@@ -63,7 +64,7 @@ struct WorkerSocket: Sendable {
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             unsafe setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
         }
-        guard let code = connect(descriptor) else { return .failed("\(name) is no numeric IPv4 address") }
+        guard let code = connect(descriptor) else { return .failed("\(name) is no numeric address") }
         switch code {
         case 0: break
         case ECONNREFUSED: return .refused
@@ -84,14 +85,26 @@ struct WorkerSocket: Sendable {
             }
             return isConnected ? 0 : errno
         }
+        let port = UInt16(clamping: server.port).bigEndian
+        if server.host.contains(":") {
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = port
+            guard unsafe inet_pton(AF_INET6, server.host, &address.sin6_addr) == 1 else { return nil }
+            return connect(descriptor, &address)
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(clamping: server.port).bigEndian
+        address.sin_port = port
         let host = server.host == "localhost" ? "127.0.0.1" : server.host
         guard unsafe inet_pton(AF_INET, host, &address.sin_addr) == 1 else { return nil }
+        return connect(descriptor, &address)
+    }
+
+    private func connect<Address>(_ descriptor: CInt, _ address: inout Address) -> CInt {
         let isConnected = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<Address>.size)) == 0
             }
         }
         return isConnected ? 0 : errno
@@ -108,7 +121,10 @@ struct WorkerSocket: Sendable {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 8192)
         let deadline = ContinuousClock.now + .seconds(Self.limit)
-        while bytes.count < Self.maxBytes, ContinuousClock.now < deadline {
+        while bytes.count < Self.maxBytes {
+            // A limit for all of it: SO_RCVTIMEO is one for each piece.
+            var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard unsafe poll(&readable, 1, (deadline - .now).pollMilliseconds) != 0 else { break }
             let count = unsafe chunk.withUnsafeMutableBytes {
                 unsafe Glibc.recv(descriptor, $0.baseAddress, $0.count, 0)
             }

@@ -79,4 +79,19 @@ import Testing
     func certificatesDates(text: String, time: Int?) {
         #expect(HTTPDate.time(text) == time)
     }
+
+    @Test(arguments: [
+        ("certificate is not yet valid", "timedatectl"), ("certificate has expired", "timedatectl"),
+        ("no alternative certificate subject name matches target host name", "provider.url"),
+        ("self-signed certificate", "ca-certificates"),
+    ])
+    func theAdviceIsForTheReason(reason: String, advice: String) {
+        let found = check(.failure(.unreachable(reason)), connection: .init(hasFailedInTLS: true))
+        #expect(found[1].fix.contains(advice), "\(found[1])")
+    }
+
+    @Test(arguments: [(404, "provider.url"), (407, "https_proxy"), (429, "wait"), (302, "redirect"), (500, "operator")])
+    func theAdviceIsForTheStatus(status: Int, advice: String) {
+        #expect(check(response(status, "<html>"))[0].fix.contains(advice))
+    }
 }

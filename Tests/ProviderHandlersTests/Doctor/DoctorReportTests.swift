@@ -11,8 +11,8 @@ import Testing
     @Test func exitStatuses() {
         #expect(DoctorReport([.warn(.config, "a", fix: "b"), .skip(.gpuSample, "c")]).exitStatus == 0)
         #expect(DoctorReport([.fail(.config, "a", fix: "b")]).exitStatus == 1)
-        #expect(ConfigurationCheck.failed("a.yaml:3: wrong").exitStatus == 78)
-        #expect(ConfigurationCheck.failed("a").checks.count == CheckCode.allCases.count)
+        #expect(ConfigurationCheck.failed("a.yaml:3: wrong", path: nil).exitStatus == 78)
+        #expect(ConfigurationCheck.failed("a", path: nil).checks.count == CheckCode.allCases.count)
     }
 
     @Test func json() {

@@ -83,7 +83,7 @@ import Testing
     @Test func noModelCompletes() async throws {
         let refused = try await onThread { try self.ask { _ in 400 } }
         #expect(refused.asked == ["embed", "chat", "other"])
-        #expect(refused.outcome == .noCompletion("the engine responds with 400 to each of 3 models"))
+        #expect(refused.outcome == .noCompletion("3 of 3 models were asked, and none generates text (status 400)"))
         // Not a model's, but the engine's fault.
         let broken = try await onThread { try self.ask { _ in 500 } }
         #expect(broken.asked == ["embed"])

@@ -46,43 +46,79 @@ import Testing
         #expect(finding(.worker, handoff: .unknown("cannot be read")) == .warn)
     }
 
-    @Test(arguments: [
-        ("32m", "660s", Finding.Status.ok), ("16m", "660s", .warn), ("33554432", "11m", .ok), ("32m", "600s", .warn),
-        ("32m", "601", .ok),
-    ])
-    func limits(body: String, time: String, expected: Finding.Status) {
-        let dump = """
-            # configuration file /etc/nginx/nginx.conf:
-            http { client_max_body_size 1m; include snippets/*; }
-            # configuration file /etc/nginx/snippets/provider-worker.conf:
-            fastcgi_pass unix:/run/provider-client/fcgi.sock;
-            client_max_body_size \(body);
-            fastcgi_read_timeout \(time);
+    /// What `nginx -T` prints of a main file and a site in sites-enabled.
+    private func judge(http: String = "", site: String) -> NginxFiles {
+        NginxFiles.judge(
             """
-        #expect(finding(.worker, files: NginxFiles.judge(dump, .init())) == expected)
+            # configuration file /etc/nginx/nginx.conf:
+            http { \(http) include sites-enabled/*; }
+            # configuration file /etc/nginx/sites-enabled/site:
+            \(site)
+            # configuration file /etc/nginx/snippets/worker.conf:
+            fastcgi_pass unix:/run/provider-client/fcgi.sock;
+            # configuration file /etc/nginx/unused:
+            server { location /y { fastcgi_pass unix:/run/provider-client/fcgi.sock; } }
+            """, .init())
     }
 
-    @Test func aPlaceWithoutLimitsIsNotJudged() {
-        let dump =
-            "# configuration file a:\nserver { location /x { fastcgi_pass unix:/run/provider-client/fcgi.sock; } }"
-        #expect(NginxFiles.judge(dump, .init()) == .limits([.init(file: "a")]))
-        #expect(finding(.worker, files: NginxFiles.judge(dump, .init())) == .ok)
-        guard case .unknown = NginxFiles.judge("# configuration file a:\nhttp { }", .init()) else {
+    @Test(arguments: [
+        ("32m", "660s", Finding.Status.ok), ("16m", "660s", .warn), ("33554432", "11m", .ok), ("32m", "600s", .warn),
+        ("32m", "601", .ok), ("0", "660s", .warn),
+    ])
+    func limits(body: String, time: String, expected: Finding.Status) {
+        let limits = "client_max_body_size \(body); fastcgi_read_timeout \(time);"
+        let include = "include snippets/worker.conf;"
+        // In the place itself, around it, and at the top.
+        let sites = [
+            judge(site: "server { location /x { \(include) \(limits) } }"),
+            judge(site: "server { \(limits) location /x { \(include) } }"),
+            judge(http: limits, site: "server { location /x { \(include) } }"),
+            judge(http: "client_max_body_size 1k;", site: "server { \(limits) location /x { \(include) } }"),
+        ]
+        for files in sites { #expect(finding(.worker, files: files) == expected, "\(files)") }
+    }
+
+    @Test func nginxsDefaultsCount() {
+        let files = judge(site: "server { location /x { include snippets/worker.conf; } }")
+        #expect(files == .limits([.defaults]))
+        #expect(finding(.worker, files: files) == .warn)
+        guard case .unknown = judge(site: "server { }") else {
             Issue.record("a site was found")
             return
         }
     }
 
-    @Test func eachPlaceIsJudged() {
-        let dump = """
-            # configuration file /etc/nginx/snippets/provider-worker.conf:
-            fastcgi_pass unix:/run/provider-client/fcgi.sock;
-            client_max_body_size 32m;
-            # configuration file /etc/nginx/sites-enabled/mine:
-            server { location /x { fastcgi_pass unix:/run/provider-client/fcgi.sock; client_max_body_size 1m; } }
-            """
-        let difference = NginxFiles.judge(dump, .init()).difference(from: .init())
-        #expect(difference?.saw.contains("1048576 bytes in /etc/nginx/sites-enabled/mine,") == true)
+    @Test func eachPlaceIsJudgedAndAnUpstreamIsFollowed() {
+        let good = "client_max_body_size 32m; fastcgi_read_timeout 660s;"
+        let files = judge(
+            http: "upstream worker { server unix:/run/provider-client/fcgi.sock; }",
+            site: """
+                server { \(good) location /a { include snippets/worker.conf; } }
+                server { \(good) location /b { fastcgi_pass worker;
+                client_max_body_size 2m; } }
+                """)
+        let saw = files.difference(from: .init())?.saw
+        #expect(saw?.contains("2097152 bytes (/etc/nginx/sites-enabled/site:3),") == true, "\(saw ?? "")")
+    }
+
+    @Test func aConfigurationThatNginxRefusesWarns() {
+        let words = #"nginx: [emerg] unknown directive "x" in /etc/nginx/nginx.conf:1"#
+        #expect(NginxFiles.failed(words, isRoot: true) == .invalid(words))
+        #expect(NginxFiles.failed(words, isRoot: false) == .invalid(words))
+        let denied = "nginx: [alert] could not open error log file (13: Permission denied)"
+        #expect(NginxFiles.failed(denied, isRoot: true) == .invalid(denied))
+        #expect(finding(.worker, files: NginxFiles.failed(denied, isRoot: false)) == .ok)
+        #expect(finding(.worker, files: .invalid(words)) == .warn)
+    }
+
+    @Test func aLargeBody() {
+        func finding(_ trouble: SiteCheck.BodyTrouble) -> Finding.Status {
+            SiteCheck(
+                url: "http://s", reply: SiteReply(kind: .worker), files: .unknown("needs root"), bodyTrouble: trouble
+            ).finding(Configuration(), worker: []).status
+        }
+        #expect(finding(.notKept(bytes: 1)) == .fail)
+        #expect(finding(.refused(bytes: 1)) == .warn)
     }
 
     @Test func theStatusPagesAge() {

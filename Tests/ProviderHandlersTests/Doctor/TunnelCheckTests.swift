@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import ProviderHandlers
@@ -15,8 +16,8 @@ import Testing
         kind: SiteReply.Kind = .worker, _ there: WorkerView?, here: WorkerView?, isTold: Bool = false,
         failed: CheckCode? = nil
     ) -> Finding.Status {
-        let site = TunnelCheck.PublicSite(url: "https://p", reply: SiteReply(kind: kind, view: there))
-        return TunnelCheck(sites: [site], isToldByAgent: isTold)
+        let site = TunnelCheck.PublicSite(url: "https://p", reply: SiteReply(kind: kind, view: there), isTold: isTold)
+        return TunnelCheck(sites: [site])
             .findings(SiteReply(kind: .worker, view: here), failed: failed)[1].status
     }
 
@@ -50,5 +51,19 @@ import Testing
         #expect(none.findings(nil, failed: nil).map(\.status) == [.skip, .skip])
         let unclear = TunnelCheck(sites: [], problems: ["ngrok agent has two tunnels"])
         #expect(unclear.findings(nil, failed: nil).map(\.status) == [.warn, .skip])
+    }
+
+    /// As docs/CENTRAL.md advises: ngrok's URL is in cloudflare.url as well.
+    @Test func oneURLInBothPlacesIsOneSite() async throws {
+        let url = "https://tunnel.invalid"
+        let agent = try ScriptedServer {
+            try $0.respond(200, #"{"tunnels":[{"public_url":"\#(url)","proto":"https"}]}"#)
+        }
+        var configuration = Configuration()
+        configuration.ngrok.api = agent.url
+        configuration.cloudflare.url = url
+        let given = configuration
+        let check = try await onThread { TunnelCheck.look(given, HTTPClient(proxied: false), QuietLog()) }
+        #expect(check.sites.map(\.url) == [url] && check.sites.allSatisfy(\.isTold))
     }
 }

@@ -20,6 +20,7 @@ import Testing
         #expect(statuses(Self.busy) == [.ok, .ok])
         #expect(statuses(at: .port, Self.busy) == [.ok, .ok])
         #expect(statuses(at: .missing, .refused) == [.fail, .skip])
+        #expect(statuses(at: .missing, .refused, site: .worker) == [.fail, .skip])
         #expect(statuses(at: .noSocket, .refused) == [.fail, .skip])
         #expect(statuses(at: .hidden, .forbidden) == [.skip, .skip])
         #expect(statuses(at: .hidden, .forbidden, site: .worker) == [.skip, .ok])
