@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from terminal import PROMPT, PROMPT_LIMIT, ROOT, Failure, HeldEngine, Terminal, free_port, nothing_left, prompt_is_back, run, stub
+from terminal import PROMPT, ROOT, Failure, HeldEngine, Terminal, free_port, nothing_left, prompt_is_back, run, stub
 
 BUILT = os.path.join(ROOT, ".build/debug")
 DOCTOR = os.path.join(BUILT, "provider-reporter") + " doctor"
@@ -185,7 +185,7 @@ def send(number):
         examined.await_children()
         start = time.monotonic()
         os.kill(terminal.pid, number)
-        terminal.await_end(PROMPT_LIMIT)
+        terminal.await_end()
         status = terminal.status
         expect(os.WIFSIGNALED(status) and os.WTERMSIG(status) == number, f"the status is {status}", terminal)
         nothing_left(terminal)
