@@ -186,7 +186,26 @@ def test_another_limit_in_a_site_of_the_operators(provider, debian):
     with undone(debian, "rm", site):
         found = provider.doctor()
     assert found.trouble == {"nginx.site": "warn"}
-    assert f"1048576 bytes in {site}" in found.saw("nginx.site")
+    assert f"1048576 bytes ({site}:2)" in found.saw("nginx.site")
+
+
+def test_a_site_without_limits_has_nginxs(provider, debian):
+    site = "/etc/nginx/sites-enabled/mine"
+    debian.write(site, f"server {{ listen 127.0.0.1:8082; location = /busy {{ fastcgi_pass unix:{SOCKET}; }} }}\n")
+    with undone(debian, "rm", site):
+        found = provider.doctor()
+    assert found.trouble == {"nginx.site": "warn"}
+    assert "1048576 bytes (nginx's defaults)" in found.saw("nginx.site")
+
+
+def test_a_file_that_nginx_refuses(provider, debian):
+    """The nginx that runs goes on; its next start would fail."""
+    site = "/etc/nginx/sites-enabled/mine"
+    debian.write(site, "unheard_of on;\n")
+    with undone(debian, "rm", site):
+        found = provider.doctor()
+    assert found.trouble == {"nginx.site": "warn"}
+    assert f'unknown directive "unheard_of" in {site}:1' in found.saw("nginx.site")
 
 
 def test_all_is_well_again(provider):

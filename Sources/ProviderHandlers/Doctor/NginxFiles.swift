@@ -27,19 +27,24 @@ enum NginxFiles: Sendable, Equatable {
     }
 
     static func look(_ server: Configuration.Server) -> Self {
-        switch OtherProgram.run("nginx", ["-T", "-q"]) {
-        case .missing: .unknown("nginx's files were not looked at: nginx is not installed here")
-        case .failed(let words): failed(words, isRoot: geteuid() == 0)
-        case .output(let bytes): judge(String(decoding: bytes, as: UTF8.self), server)
+        switch OtherProgram.run("nginx", ["-T", "-q"], hasErrors: true) {
+        case .missing: return .unknown("nginx's files were not looked at: nginx is not installed here")
+        case .failed(let reason): return .unknown("nginx's files were not looked at: nginx -T: \(reason)")
+        case .output(let bytes):
+            let text = String(decoding: bytes, as: UTF8.self)
+            return text.contains("# configuration file ") ? judge(text, server) : failed(text, isRoot: geteuid() == 0)
         }
     }
 
-    /// - Parameter words: the beginning of what nginx said.
-    static func failed(_ words: String, isRoot: Bool) -> Self {
-        if !isRoot && words.contains("(13: Permission denied)") {
-            return .unknown("nginx's files were not looked at: nginx -T needs root")
+    /// - Parameter text: what nginx said in place of its files. For another user than root it always fails.
+    static func failed(_ text: String, isRoot: Bool) -> Self {
+        guard isRoot else { return .unknown("nginx's files were not looked at: nginx -T needs root") }
+        let lines = text.split(separator: "\n")
+        // `2026/11/27 00:03:49 [emerg] 31594#31594: …`, or with `nginx: ` in front; warnings may stand before it.
+        guard let line = lines.first(where: { $0.contains("[emerg]") }) ?? lines.first else {
+            return .unknown("nginx's files were not looked at: nginx -T fails without a word")
         }
-        return .invalid(words)
+        return .invalid(String(line))
     }
 
     /// - Parameter dump: files after lines `# configuration file PATH:`, without included files in place.
