@@ -47,33 +47,69 @@ enum Redaction {
         }.joined()
     }
 
-    /// Log lines: UUIDs, requests' identifiers, and the values of keys that may be secrets.
+    /// Log lines of either format: UUIDs, requests' identifiers, and the values of keys that may be secrets.
     static func log(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            line.split(separator: " ", omittingEmptySubsequences: false).map(word).joined(separator: " ")
+            var rest = line
+            var result = ""
+            while let start = rest.firstRange(of: "{\"")?.lowerBound {
+                result += words(rest[..<start])
+                rest = rest[start...]
+                result += structure(&rest)
+            }
+            return result + words(rest)
         }.joined(separator: "\n")
     }
 
-    private static func word(_ word: Substring) -> String {
-        if let equals = word.firstIndex(of: "=") {
-            let name = word[..<equals].lowercased()
-            if ["id", "client", "hmac"].contains(name) || secretNames.contains(where: name.contains) {
-                return "\(word[...equals])\(mark)"
-            }
+    /// A JSON document, by the same rule as log lines.
+    static func json(_ text: String) -> String {
+        var rest = text[...]
+        guard let first = rest.first(where: { !$0.isWhitespace }), first == "{" || first == "[" else {
+            return words(rest)
         }
-        return withoutIdentifiers(word)
+        let result = structure(&rest)
+        return result + words(rest)
     }
 
-    /// Hexadecimal numbers of 16 digits or more, hyphens in them included, become the mark; so do `"id":"…"` values, which are
-    /// such numbers. The decimals of a number stay.
+    /// Whether the value of a key is taken out, whatever it looks like.
+    private static func isSecret(_ name: some StringProtocol) -> Bool {
+        let name = name.lowercased()
+        return ["id", "client", "hmac"].contains(name) || secretNames.contains(where: name.contains)
+    }
+
+    // MARK: Text
+
+    /// Words with spaces between them, of which some are `name=value` or `name="a value"`.
+    private static func words(_ text: Substring) -> String {
+        var result = ""
+        var rest = text
+        while let first = rest.first {
+            guard first != " " else {
+                result.append(rest.removeFirst())
+                continue
+            }
+            let word = rest.prefix { $0 != " " }
+            if let equals = word.firstIndex(of: "="), isSecret(word[..<equals]) {
+                result += "\(word[...equals])\(mark)"
+                let value = rest[rest.index(after: equals)...]
+                rest =
+                    value.first == "\""
+                    ? value.dropFirst().drop { $0 != "\"" }.dropFirst() : rest[word.endIndex...]
+            } else {
+                result += withoutIdentifiers(word)
+                rest = rest[word.endIndex...]
+            }
+        }
+        return result
+    }
+
+    /// Hexadecimal numbers of 16 digits or more, hyphens in them included, become the mark. The decimals of a number stay.
     private static func withoutIdentifiers(_ text: Substring) -> String {
         var result = ""
         var run: [Character] = []
         func flush() {
-            // A number in JSON has up to 17 decimals: `0.09500000000000001`.
-            let isFraction = result.hasSuffix(".") && run.allSatisfy(\.isNumber)
             let digits = run.count { $0 != "-" }
-            result += digits >= 16 && !isFraction ? mark : String(run)
+            result += digits >= 16 && !isFraction(run, after: result) ? mark : String(run)
             run = []
         }
         for character in text {
@@ -87,6 +123,71 @@ enum Redaction {
         flush()
         return result
     }
+
+    /// Whether digits are the decimals of a number, and its exponent: `09500000000000001` and `0500000000000001e-05`.
+    private static func isFraction(_ run: [Character], after text: String) -> Bool {
+        guard text.last == ".", text.dropLast().last?.isNumber == true else { return false }
+        let exponent = run.drop(while: \.isNumber)
+        guard let mark = exponent.first else { return true }
+        let digits = exponent.dropFirst(exponent.dropFirst().first == "-" ? 2 : 1)
+        return (mark == "e" || mark == "E") && digits.count <= 3 && digits.allSatisfy(\.isNumber)
+    }
+
+    // MARK: JSON
+
+    /// Takes a JSON object or array from the start of a text, which may be cut or no JSON at all.
+    private static func structure(_ rest: inout Substring) -> String {
+        var result = ""
+        var depth = 0
+        // Of the value that comes next. The elements of an array share a name.
+        var name: Substring = ""
+        while let character = rest.first {
+            switch character {
+            case "\"":
+                let (content, isClosed) = string(&rest)
+                let isName = rest.first { !$0.isWhitespace } == ":"
+                if isName { name = content }
+                result += "\"" + (!isName && isSecret(name) ? mark : words(content)) + (isClosed ? "\"" : "")
+            case "{", "[":
+                depth += 1
+                result.append(rest.removeFirst())
+            case "}", "]":
+                depth -= 1
+                name = ""
+                result.append(rest.removeFirst())
+                if depth <= 0 { return result }
+            case ",", ":": result.append(rest.removeFirst())
+            case _ where character.isWhitespace: result.append(rest.removeFirst())
+            default:
+                let value = rest.prefix { !"\"{}[],:".contains($0) && !$0.isWhitespace }
+                rest = rest[value.endIndex...]
+                result += isSecret(name) ? "\"\(mark)\"" : isNumber(value) ? String(value) : words(value)
+            }
+        }
+        return result
+    }
+
+    /// Takes a string with its quotation marks.
+    private static func string(_ rest: inout Substring) -> (content: Substring, isClosed: Bool) {
+        rest.removeFirst()
+        var isEscaped = false
+        let content = rest.prefix { character in
+            if character == "\"" && !isEscaped { return false }
+            isEscaped = character == "\\" && !isEscaped
+            return true
+        }
+        rest = rest[content.endIndex...]
+        let isClosed = !rest.isEmpty
+        rest = rest.dropFirst()
+        return (content, isClosed)
+    }
+
+    /// Whether JSON writes a number so (RFC 8259, 6), more or less.
+    private static func isNumber(_ text: Substring) -> Bool {
+        text.allSatisfy { "+-.eE0123456789".contains($0) } && Double(text) != nil
+    }
+
+    // MARK: XML
 
     /// nvidia-smi's document without what identifies a card or a process.
     static func gpuDocument(_ text: String) -> String {
@@ -104,7 +205,4 @@ enum Redaction {
         }
         return result
     }
-
-    /// A JSON document without UUIDs and identifiers.
-    static func json(_ text: String) -> String { withoutIdentifiers(text[...]) }
 }
