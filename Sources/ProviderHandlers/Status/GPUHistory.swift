@@ -26,6 +26,7 @@ final class GPUHistory: Sendable {
     /// Seconds.
     static let interval = 5
     static let limit = 180
+    private static let span = limit * interval
 
     private let points = Locked<[Int: [Point]]>([:])
 
@@ -36,7 +37,8 @@ final class GPUHistory: Sendable {
         let start = time - time % Self.interval
         points.withLock { points in
             for gpu in sample.gpus {
-                var line = points[gpu.index] ?? []
+                // After a step back of the clock there are later points: their times have not come yet.
+                var line = (points[gpu.index] ?? []).filter { $0.time <= start && $0.time > start - Self.span }
                 let next = Point(time: start, utilization: gpu.utilization, memoryUsed: gpu.memoryUsed)
                 if let last = line.last, last.time == start {
                     let utilization = [last.utilization, next.utilization].compactMap(\.self).max()
@@ -44,12 +46,16 @@ final class GPUHistory: Sendable {
                 } else {
                     line.append(next)
                 }
-                let oldest = start - Self.limit * Self.interval
-                points[gpu.index] = Array(line.drop { $0.time <= oldest })
+                points[gpu.index] = line
             }
         }
     }
 
-    /// The points of a GPU, oldest first.
-    func points(of index: Int) -> [Point] { points.withLock { $0[index] ?? [] } }
+    /// The points of a GPU in the 15 minutes before `time`, oldest first.
+    ///
+    /// A GPU that nobody can read gets no new points, so its old points are left out here.
+    func points(of index: Int, at time: Int) -> [Point] {
+        let start = time - time % Self.interval
+        return points.withLock { $0[index] ?? [] }.filter { $0.time <= time && $0.time > start - Self.span }
+    }
 }

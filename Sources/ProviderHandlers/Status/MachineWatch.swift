@@ -101,7 +101,7 @@ public final class MachineWatch: Sendable {
             engine: MachineStatus.EngineState(latest),
             report: ReportRecord.path(subject.configuration).flatMap { ReportRecord(path: $0) },
             publicURL: latest.flatMap { [$0.parts.urls.ngrok, $0.parts.urls.cloudflare ?? ""].first { !$0.isEmpty } },
-            isShared: scoreboard.isShared, history: { [history] in history.points(of: $0) })
+            isShared: scoreboard.isShared, history: { [history] in history.points(of: $0, at: time(nil)) })
     }
 }
 

@@ -159,9 +159,22 @@ struct MetricsTests {
         for second in 0..<2000 {
             history.note(sample([GPU(index: 0, utilization: second % 5 == 1 ? 80 : 3, memoryUsed: second)]), at: second)
         }
-        let points = history.points(of: 0)
+        let points = history.points(of: 0, at: 1999)
         #expect(points.count == GPUHistory.limit)
         #expect(points.last == GPUHistory.Point(time: 1995, utilization: 80, memoryUsed: 1999))
-        #expect(history.points(of: 1).isEmpty)
+        #expect(history.points(of: 1, at: 1999).isEmpty)
+        // Nothing new comes while the GPU is unknown.
+        #expect(history.points(of: 0, at: 1999 + 450).count == GPUHistory.limit / 2)
+        #expect(history.points(of: 0, at: 1999 + 900).isEmpty)
+    }
+
+    @Test("after a step back of the clock a GPU's history stays in order")
+    func historyAfterAStepBack() {
+        let history = GPUHistory()
+        for second in [100, 105, 110, 3600, 102, 107] {
+            history.note(sample([GPU(index: 0, utilization: 3, memoryUsed: second)]), at: second)
+        }
+        #expect(history.points(of: 0, at: 107).map(\.time) == [100, 105])
+        #expect(history.points(of: 0, at: 104).map(\.time) == [100])
     }
 }
