@@ -52,9 +52,25 @@ public final class HandoffReceiver: Sendable {
             return
         }
         socket.withLock { $0 = descriptor }
+        receive(from: descriptor)
+    }
+
+    /// Counts what comes, until the socket can no longer be read.
+    func receive(from descriptor: CInt) {
         while true {
-            guard let message = Self.message(from: descriptor, 0) else { continue }
-            count(message)
+            if let message = Self.message(from: descriptor, 0) {
+                count(message)
+                continue
+            }
+            switch errno {
+            case EINTR: break
+            // A lack of memory passes.
+            case ENOMEM, ENOBUFS, EAGAIN: usleep(100_000)
+            case let code:
+                let reason = "\(directory)/handoff.sock: \(systemError(code))"
+                logger.warning("forwarded completions are no longer counted: \(reason); restart the worker")
+                return
+            }
         }
     }
 
@@ -96,10 +112,11 @@ public final class HandoffReceiver: Sendable {
         return unsafe withUnixAddress(bytes) { unsafe Glibc.bind(descriptor, $0, $1) == 0 }
     }
 
-    /// The next message; nil when a signal came first, or none is waiting.
+    /// The next message; nil, with errno, when a signal came first, none is waiting, or recv(2) fails.
     private static func message(from descriptor: CInt, _ flags: CInt) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: maxMessageBytes)
         let count = unsafe buffer.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, flags) }
+        // The buffer's release leaves errno as it is (free(3), since glibc 2.33).
         return count < 0 ? nil : Array(buffer.prefix(count))
     }
 }
