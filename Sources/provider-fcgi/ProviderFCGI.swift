@@ -13,8 +13,8 @@ struct ProviderFCGI: ParsableCommand {
             on server.host and server.port. SIGTERM lets requests in flight finish; a second one cuts them. SIGHUP reads \
             the configuration again.
 
-            Exit status: 0 stopped, 1 requests were cut, 64 command line, 71 the socket broke, 73 cannot listen, 78 \
-            configuration error.
+            Exit status: 0 stopped, 1 requests were cut, 64 command line, 71 the socket broke, 73 cannot listen, 74 \
+            standard output cannot be written, 78 configuration error.
             """,
         version: providerClientVersion)
 
@@ -36,6 +36,11 @@ struct ProviderFCGI: ParsableCommand {
     /// The worker starts itself so: see `NVMLProbe`. The value is the time between two reads in milliseconds.
     @Option(name: .long, help: ArgumentHelp(visibility: .hidden))
     var nvmlProbe: Int?
+
+    static func main() {
+        Program.checkOutput(program: "provider-fcgi")
+        main(nil)
+    }
 
     func run() throws {
         Program.forbidCoreFiles()

@@ -10,8 +10,8 @@ struct DoctorCommand: ParsableCommand {
         discussion: """
             Mends nothing and sends no report. Ends within 30 s. Run it as root to see all.
 
-            Exit status: 0 nothing failed, 1 a check failed, 64 command line, 73 the bundle cannot be written, 78 \
-            configuration error.
+            Exit status: 0 nothing failed, 1 a check failed, 64 command line, 73 the bundle cannot be written, 74 \
+            standard output cannot be written, 78 configuration error.
             """)
 
     @ParentCommand var reporter: ProviderReporter

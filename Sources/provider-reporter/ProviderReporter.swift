@@ -16,8 +16,8 @@ struct ProviderReporter: ParsableCommand {
         discussion: """
             Without the engine's list of models nothing is sent: the engine is asked again until provider.report_timeout.
 
-            Exit status: 0 delivered, 64 command line, 75 not sent or not delivered this time, 77 refused, 78 \
-            configuration error (a missing API key included).
+            Exit status: 0 delivered, 64 command line, 74 standard output cannot be written, 75 not sent or not delivered \
+            this time, 77 refused, 78 configuration error (a missing API key included).
             """,
         version: providerClientVersion,
         subcommands: [DoctorCommand.self])
@@ -34,6 +34,11 @@ struct ProviderReporter: ParsableCommand {
         name: .long,
         help: ArgumentHelp("Report again after this many seconds, until SIGTERM.", valueName: "seconds"))
     var every: Double?
+
+    static func main() {
+        Program.checkOutput(program: "provider-reporter")
+        main(nil)
+    }
 
     func validate() throws {
         guard let every else { return }
