@@ -56,6 +56,8 @@ struct DoctorCommand: ParsableCommand {
         Signals.clean {
             progress.end()
             Doctor.abandon()
+            // Last: a terminal whose output is stopped holds this thread.
+            progress.eraseLast()
         }
         let result = doctor.examine { progress.show("looking at: \($0) …") }
         progress.clear()

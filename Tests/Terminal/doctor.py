@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import termios
 import time
 
 from terminal import PROMPT, ROOT, Failure, HeldEngine, Terminal, free_port, nothing_left, prompt_is_back, run, stub
@@ -169,27 +170,28 @@ def interrupt(arguments="", phase=PROGRESS + "engine"):
 
 
 def interrupt_bundle():
-    before = set(os.listdir("/tmp"))
-    seconds = interrupt("--bundle FOLDER/bundle.tar.gz", "collecting")
-    left = [name for name in set(os.listdir("/tmp")) - before if name.startswith("provider-doctor-")]
-    if left:
-        raise Failure(f"left: {left}")
-    return seconds
+    return interrupt("--bundle FOLDER/bundle.tar.gz")
 
 
-def send(number):
+def send(number, stops_output=False):
     """The signal ends it as a signal does, and its children too."""
-    with doctor(hangs=True) as examined:
+    with doctor("--bundle FOLDER/bundle.tar.gz", hangs=True) as examined:
         terminal = examined.terminal
         examined.await_progress()
         examined.await_children()
+        if stops_output:
+            # As Ctrl-S does, but at once.
+            line = os.open(f"/proc/{terminal.pid}/fd/0", os.O_RDWR | os.O_NOCTTY)
+            termios.tcflow(line, termios.TCOOFF)
+            os.close(line)
         start = time.monotonic()
         os.kill(terminal.pid, number)
         terminal.await_end()
         status = terminal.status
         expect(os.WIFSIGNALED(status) and os.WTERMSIG(status) == number, f"the status is {status}", terminal)
         nothing_left(terminal)
-        expect(not any(terminal.screen()), "something is left", terminal)
+        expect(not os.path.exists(examined.folder + "/bundle.tar.gz"), "the bundle is left", terminal)
+        expect(stops_output or not any(terminal.screen()), "something is left", terminal)
         return time.monotonic() - start
 
 
@@ -216,6 +218,8 @@ def main():
         ("Ctrl-C while it waits", interrupt),
         ("Ctrl-C while it collects a bundle", interrupt_bundle),
         ("SIGTERM", lambda: send(signal.SIGTERM)),
+        ("SIGQUIT", lambda: send(signal.SIGQUIT)),
+        ("SIGTERM after Ctrl-S", lambda: send(signal.SIGTERM, stops_output=True)),
         ("closing the terminal", close_terminal),
     ]
     words = sys.argv[1:]

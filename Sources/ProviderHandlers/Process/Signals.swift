@@ -43,11 +43,15 @@ public enum Signals {
         }
     }
 
-    /// Has SIGINT, SIGTERM and SIGHUP run `cleanup` before they end this process, on a thread of its own.
+    /// How long a cleanup may take. A file server that hangs, or a terminal whose output is stopped, may block it for ever.
+    private static let cleanupLimit = Duration.seconds(2)
+
+    /// Has SIGINT, SIGTERM, SIGHUP and SIGQUIT run `cleanup` before they end this process, on a thread of its own.
     ///
-    /// A signal that the parent has left ignored stays ignored, as for `nohup`. Must be called before another thread exists.
+    /// The process ends also when `cleanup` does not end within 2 s. A signal that the parent has left ignored stays ignored, as
+    /// for `nohup`. Must be called before another thread exists.
     public static func clean(_ cleanup: @escaping @Sendable () -> Void) {
-        let numbers = [SIGINT, SIGTERM, SIGHUP].filter { number in
+        let numbers = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].filter { number in
             var action = sigaction()
             guard unsafe sigaction(number, nil, &action) == 0 else { return false }
             return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) != 1  // SIG_IGN
@@ -59,7 +63,7 @@ public enum Signals {
                 var signals = set(numbers)
                 var number: CInt = 0
                 while unsafe sigwait(&signals, &number) != 0 {}
-                cleanup()
+                finish(cleanup)
                 signal(number, SIG_DFL)
                 unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
                 kill(getpid(), number)
@@ -69,6 +73,19 @@ public enum Signals {
         } catch {
             // The signals end the process without a cleanup.
             unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        }
+    }
+
+    private static func finish(_ cleanup: @escaping @Sendable () -> Void) {
+        let pause = Pause()
+        do throws(Threads.Shortage) {
+            try Threads.start {
+                cleanup()
+                pause.end()
+            }
+            _ = pause.wait(cleanupLimit, longest: cleanupLimit)
+        } catch {
+            cleanup()
         }
     }
 
