@@ -59,6 +59,7 @@ struct DoctorCommand: ParsableCommand {
             // Last: a terminal whose output is stopped holds this thread.
             progress.eraseLast()
         }
+        let bundle = try bundle.map { path in try makeBundle(at: path, progress) }
         let result = doctor.examine { progress.show("looking at: \($0) …") }
         progress.clear()
         print(json ? result.report.json : result.report.text(isColored: Self.mayColor))
@@ -66,20 +67,31 @@ struct DoctorCommand: ParsableCommand {
         if result.report.exitStatus != 0 { throw ExitCode(result.report.exitStatus) }
     }
 
-    private func write(_ path: String, _ result: Doctor.Result, _ progress: ProgressLine) throws {
-        progress.show("collecting …")
-        defer { progress.clear() }
+    private func makeBundle(at path: String, _ progress: ProgressLine) throws -> DoctorBundle {
         do throws(DoctorBundle.Failure) {
-            let contents = try DoctorBundle(result).write(to: path)
+            return try DoctorBundle(at: path)
+        } catch {
+            throw failure(error, progress)
+        }
+    }
+
+    private func write(_ bundle: DoctorBundle, _ result: Doctor.Result, _ progress: ProgressLine) throws {
+        progress.show("collecting …")
+        do throws(DoctorBundle.Failure) {
+            let contents = try bundle.write(result)
             progress.clear()
             // Standard output is one JSON value with --json.
-            let list = (["\(path):"] + contents.map { "  \($0)" }).joined(separator: "\n")
+            let list = (["\(bundle.path):"] + contents.map { "  \($0)" }).joined(separator: "\n")
             if json { Program.complain(list, program: "provider-reporter") } else { print(list) }
         } catch {
-            progress.clear()
-            Program.complain("\(error)", program: "provider-reporter")
-            throw ExitCode(EX_CANTCREAT)
+            throw failure(error, progress)
         }
+    }
+
+    private func failure(_ cause: DoctorBundle.Failure, _ progress: ProgressLine) -> ExitCode {
+        progress.clear()
+        Program.complain("\(cause)", program: "provider-reporter")
+        return ExitCode(EX_CANTCREAT)
     }
 
     private static var mayColor: Bool {

@@ -38,6 +38,8 @@ public struct Doctor: Sendable {
 
     /// Ends what a look or a bundle has started, and removes what is unfinished. For a process that ends now.
     public static func abandon() {
+        // First: the children's end wakes the thread that writes the bundle.
+        DoctorBundle.stop()
         ChildProcess.stopAll(waitingForStart: .seconds(1))
         DoctorBundle.removeUnfinished()
     }

@@ -1,118 +1,154 @@
 import Glibc
 
 /// What a maintainer needs to see of a machine, in one file, without secrets and identifiers.
-public struct DoctorBundle {
+///
+/// It is collected while doctor looks at the machine, and is put together in memory.
+public final class DoctorBundle: Sendable {
     /// Why there is no bundle; one line.
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
 
-        fileprivate static let stopping = Self(description: "this process is stopping")
+        fileprivate init(_ description: String) { self.description = description }
     }
 
-    /// What exists while a bundle is made; empty where it does not.
-    fileprivate struct Unfinished {
-        var file = ""
-        var folder = ""
-        /// This process ends: nothing new may be made.
-        var isClosed = false
-    }
-
-    /// The lock is held while a file or folder is made: nothing escapes `removeUnfinished`.
-    fileprivate static let unfinished = Locked(Unfinished())
+    /// The file, until it is whole; "" where there is none. The lock is held while the file is made and removed, which blocks
+    /// while a file server hangs.
+    private static let unfinished = Locked("")
+    /// This process ends: no bundle may be left. The lock is never held for long.
+    private static let isStopping = Locked(false)
     private static let folder = "provider-doctor"
     /// For all programs together, which run at once.
     private static let limit = Duration.seconds(8)
+    private static let fileLimit = Duration.seconds(3)
+    /// Doctor ends within 30 s. Its looks take 28 s at most, and an unfinished file has to be removed.
+    private static let wholeLimit = Duration.seconds(29)
 
-    private let report: DoctorReport
-    private let loaded: LoadedConfiguration?
+    public let path: String
+    private let descriptor: CInt
+    private let deadline: ContinuousClock.Instant
+    private let collected: ContinuousClock.Instant
+    private let gpu: Pending<String>
+    private let logs: [Pending<String>]
+    private let versions: Pending<String>
+    private let status: Pending<String?>
 
-    public init(_ result: Doctor.Result) {
-        report = result.report
-        loaded = result.loaded
+    /// Makes the file, which only this user can read, and begins to collect. To be called when doctor starts.
+    ///
+    /// - Throws: where a file is there already, or cannot be made.
+    public init(at path: String) throws(Failure) {
+        let start = ContinuousClock.now
+        let made = Pending { Self.make(path) }
+        guard let result = made.value(until: start + Self.fileLimit) else {
+            Self.stop()
+            throw Failure("\(ForeignText.printable(path)) cannot be made within 3 s")
+        }
+        descriptor = try result.get()
+        self.path = path
+        deadline = start + Self.wholeLimit
+        collected = .now + Self.limit
+        gpu = Pending {
+            Redaction.gpuDocument(
+                Self.text(OtherProgram.run("nvidia-smi", ["-q", "-x"], limit: .seconds(6), hasErrors: true)))
+        }
+        // Separately: a busy worker's lines would leave no room for the reporter's.
+        logs = ["provider-reporter", "provider-fcgi"].map { program in
+            Pending {
+                Redaction.log(
+                    Self.text(
+                        OtherProgram.run(
+                            "journalctl", ["-t", program, "-n", "500", "--no-pager", "--output=short-iso"],
+                            limit: .seconds(6))))
+            }
+        }
+        versions = Pending { Self.versions }
+        let http = HTTPClient(proxied: false)
+        status = Pending {
+            guard case .success(let response) = SiteReply.fetch(Doctor.statusURL, http, .seconds(3)),
+                response.head.status == 200
+            else { return nil }
+            return Redaction.json(String(decoding: response.body, as: UTF8.self))
+        }
     }
 
-    /// Writes the file, which only this user can read.
+    /// Writes the file; returns within 30 s of the start.
     ///
     /// - Returns: the names of its contents, in order.
-    /// - Throws: where a file is there already, or cannot be written.
-    public func write(to path: String) throws(Failure) -> [String] {
-        // Before anything is collected; tar would overwrite a file.
-        try Self.unfinished.withLock { unfinished throws(Failure) in
-            guard !unfinished.isClosed else { throw .stopping }
+    /// - Throws: where it cannot be written. The file is then removed.
+    public func write(_ result: Doctor.Result) throws(Failure) -> [String] {
+        let files = contents(result)
+        let bytes = Archive.tarGz(files, time: Int(UnixTime.milliseconds / 1000))
+        let written = Pending { [self] in finish(bytes) }
+        guard let result = written.value(until: deadline) else {
+            Self.stop()
+            let removal = Pending { Self.removeUnfinished() }
+            _ = removal.value(until: .now + .milliseconds(500))
+            throw Failure("\(ForeignText.printable(path)) cannot be written in time")
+        }
+        try result.get()
+        return files.map(\.name)
+    }
+
+    /// Lets no bundle be finished from now on. Never blocks.
+    static func stop() { isStopping.withLock { $0 = true } }
+
+    /// Removes a file that is not whole, after `stop`.
+    static func removeUnfinished() {
+        unfinished.withLock { path in
+            if !path.isEmpty { unsafe unlink(path) }
+            path = ""
+        }
+    }
+
+    // MARK: The file
+
+    private static func make(_ path: String) -> Result<CInt, Failure> {
+        unfinished.withLock { unfinished in
             let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else {
-                throw Failure(description: "\(ForeignText.printable(path)) cannot be made: \(systemError(errno))")
+                return .failure(Failure("\(ForeignText.printable(path)) cannot be made: \(systemError(errno))"))
             }
-            close(descriptor)
-            unfinished.file = path
-        }
-        defer { Self.unfinished.withLock { $0.file = "" } }
-        do throws(Failure) {
-            let directory = try TemporaryFolder()
-            let files = contents
-            for file in files { try directory.write(file.text, to: "\(Self.folder)/\(file.name)") }
-            try pack(directory.path, into: path)
-            return files.map { "\(Self.folder)/\($0.name)" }
-        } catch {
-            unsafe unlink(path)
-            throw error
+            // open(2) may have hung.
+            guard !isStopping.withLock({ $0 }) else {
+                unsafe unlink(path)
+                close(descriptor)
+                return .failure(stopping)
+            }
+            unfinished = path
+            return .success(descriptor)
         }
     }
 
-    /// Removes what `write` would remove at its end, for a process that ends before.
-    static func removeUnfinished() {
-        unfinished.withLock { unfinished in
-            unfinished.isClosed = true
-            if !unfinished.file.isEmpty { unsafe unlink(unfinished.file) }
-            if !unfinished.folder.isEmpty { TemporaryFolder.remove(unfinished.folder) }
+    private func finish(_ bytes: [UInt8]) -> Result<Void, Failure> {
+        var code = Descriptor.write(bytes, to: descriptor)
+        // A file server may tell of a full disk at the end alone.
+        if close(descriptor) != 0 && code == 0 { code = errno }
+        return Self.unfinished.withLock { unfinished in
+            let isStopping = Self.isStopping.withLock { $0 }
+            if code != 0 || isStopping { unsafe unlink(path) }
+            unfinished = ""
+            if isStopping { return .failure(Self.stopping) }
+            return code == 0
+                ? .success(())
+                : .failure(Failure("\(ForeignText.printable(path)) cannot be written: \(systemError(code))"))
         }
     }
 
-    private func pack(_ directory: String, into path: String) throws(Failure) {
-        let file = path.hasPrefix("/") ? path : "./" + path
-        switch OtherProgram.run(
-            "tar",
-            [
-                "--create", "--gzip", "--file", file, "--force-local", "--owner=0", "--group=0", "--directory",
-                directory, Self.folder,
-            ], limit: .seconds(10))
-        {
-        case .missing: throw Failure(description: "tar is not installed")
-        case .failed(let reason): throw Failure(description: "tar: \(reason)")
-        case .output: break
-        }
-    }
+    private static let stopping = Failure("this process is stopping")
 
     // MARK: The contents
 
-    private var contents: [(name: String, text: String)] {
-        let deadline = ContinuousClock.now + Self.limit
-        let gpu = Pending {
-            Self.text(OtherProgram.run("nvidia-smi", ["-q", "-x"], limit: .seconds(6), hasErrors: true))
-        }
-        // Separately: a busy worker's lines would leave no room for the reporter's.
-        let logs = ["provider-reporter", "provider-fcgi"].map { program in
-            Pending {
-                Self.text(
-                    OtherProgram.run(
-                        "journalctl", ["-t", program, "-n", "500", "--no-pager", "--output=short-iso"],
-                        limit: .seconds(6)))
-            }
-        }
-        let versions = Pending { Self.versions }
-        let http = HTTPClient(proxied: false)
-        let status = Pending { SiteReply.fetch(Doctor.statusURL, http, .seconds(3)) }
+    private func contents(_ result: Doctor.Result) -> [(name: String, text: String)] {
+        func value(_ pending: Pending<String>) -> String { pending.value(until: collected) ?? "no result in time\n" }
 
-        var files = [("doctor.json", Redaction.json(report.json) + "\n")]
-        files.append(("versions.txt", versions.value(until: deadline) ?? "no result in time\n"))
-        if let loaded { files.append(("configuration.yaml", Redaction.configuration(loaded.configuration))) }
-        let log = logs.map { $0.value(until: deadline) ?? "no result in time\n" }.joined()
-        files.append(("log.txt", Redaction.log(log)))
-        files.append(("nvidia-smi.xml", Redaction.gpuDocument(gpu.value(until: deadline) ?? "no result in time\n")))
-        if case .success(let response) = status.value(until: deadline), response.head.status == 200 {
-            files.append(("status.json", Redaction.json(String(decoding: response.body, as: UTF8.self))))
+        var files = [("doctor.json", Redaction.json(result.report.json) + "\n")]
+        files.append(("versions.txt", value(versions)))
+        if let loaded = result.loaded {
+            files.append(("configuration.yaml", Redaction.configuration(loaded.configuration)))
         }
-        return files
+        files.append(("log.txt", logs.map(value).joined()))
+        files.append(("nvidia-smi.xml", value(gpu)))
+        if case let status?? = status.value(until: collected) { files.append(("status.json", status)) }
+        return files.map { ("\(Self.folder)/\($0)", $1) }
     }
 
     private static func text(_ outcome: OtherProgram.Outcome) -> String {
@@ -137,47 +173,5 @@ public struct DoctorBundle {
             lines.append("\(program.name): \(output.split(separator: "\n").first.map(String.init) ?? "")")
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-}
-
-/// A new folder that only this user can read; removed with its owner.
-private struct TemporaryFolder: ~Copyable {
-    let path: String
-    private var names: [String] = []
-
-    init() throws(DoctorBundle.Failure) {
-        path = try DoctorBundle.unfinished.withLock { unfinished throws(DoctorBundle.Failure) in
-            guard !unfinished.isClosed else { throw .stopping }
-            var template = Array("/tmp/provider-doctor-XXXXXX".utf8CString)
-            guard unsafe mkdtemp(&template) != nil else {
-                throw DoctorBundle.Failure(description: "no folder in /tmp: \(systemError(errno))")
-            }
-            unfinished.folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            return unfinished.folder
-        }
-    }
-
-    deinit {
-        Self.remove(path)
-        DoctorBundle.unfinished.withLock { $0.folder = "" }
-    }
-
-    /// Only the files that this program wrote, and their two folders.
-    static func remove(_ path: String) {
-        for folder in Directory.entries(of: path) where !folder.hasPrefix(".") {
-            for name in Directory.entries(of: "\(path)/\(folder)") { unsafe unlink("\(path)/\(folder)/\(name)") }
-            unsafe rmdir("\(path)/\(folder)")
-        }
-        unsafe rmdir(path)
-    }
-
-    func write(_ text: String, to name: String) throws(DoctorBundle.Failure) {
-        let file = "\(path)/\(name)"
-        if let slash = file.lastIndex(of: "/") { unsafe mkdir(String(file[..<slash]), 0o700) }
-        let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw DoctorBundle.Failure(description: "\(name): \(systemError(errno))") }
-        defer { close(descriptor) }
-        let code = Descriptor.write(Array(text.utf8), to: descriptor)
-        guard code == 0 else { throw DoctorBundle.Failure(description: "\(name): \(systemError(code))") }
     }
 }
