@@ -32,8 +32,8 @@ HANGING = "#!/bin/sh\nexec sleep 1000\n"
 class Doctor:
     """A terminal in which doctor runs, and a folder for files."""
 
-    def __init__(self, terminal, folder):
-        self.terminal, self.folder = terminal, folder
+    def __init__(self, terminal, folder, engine):
+        self.terminal, self.folder, self.engine = terminal, folder, engine
 
     def file(self, name):
         with open(os.path.join(self.folder, name)) as file:
@@ -41,6 +41,12 @@ class Doctor:
 
     def await_progress(self, what="engine"):
         self.terminal.await_text("the progress line", PROGRESS + what)
+
+    def await_end(self):
+        """Ends the wait for the engine; doctor itself would give up after 5 s."""
+        self.terminal.await_condition("the engine is asked", self.engine.held.is_set)
+        self.engine.stop()
+        self.terminal.await_end()
 
     def await_children(self):
         """Waits until nvidia-smi and the process that reads NVML hang."""
@@ -53,7 +59,7 @@ class Doctor:
 
 @contextlib.contextmanager
 def doctor(arguments="", hangs=False, redirection="", shell=False, variables=(), **options):
-    """Doctor in a terminal. It waits for the engine for 5 s and, if the GPU hangs, for 10 s more."""
+    """Doctor in a terminal. It waits for the engine and, if the GPU hangs, for the GPU."""
     folder = tempfile.mkdtemp()
     if hangs:
         stub(folder, "nvidia-smi", HANGING)
@@ -66,8 +72,9 @@ def doctor(arguments="", hangs=False, redirection="", shell=False, variables=(),
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROVIDER_")}
     environment.pop("NO_COLOR", None)
     environment |= {"PATH": folder + ":" + environment["PATH"], "LD_LIBRARY_PATH": folder, "TMPDIR": folder}
+    engine = HeldEngine(lists_models=False)
     environment |= {
-        "PROVIDER_OLLAMA_URL": HeldEngine(lists_models=False).url, "PROVIDER_URL": f"http://127.0.0.1:{free_port()}",
+        "PROVIDER_OLLAMA_URL": engine.url, "PROVIDER_URL": f"http://127.0.0.1:{free_port()}",
         "PROVIDER_SERVER_SOCKET": f"{folder}/fcgi.sock", "PROVIDER_SERVER_SCOREBOARD": f"{folder}/scoreboard",
         "PROVIDER_NGROK_API": f"http://127.0.0.1:{free_port()}", "PROVIDER_GPU_SOURCE": "auto" if hangs else "nvidia-smi",
     }
@@ -82,7 +89,7 @@ def doctor(arguments="", hangs=False, redirection="", shell=False, variables=(),
         if shell:
             terminal.await_text("the shell", PROMPT)
             terminal.type(line + "\n")
-        yield Doctor(terminal, folder)
+        yield Doctor(terminal, folder, engine)
     finally:
         terminal.end()
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,7 +114,7 @@ def show(escapes, variables=(), **options):
     start = time.monotonic()
     with doctor(variables=variables, **options) as examined:
         examined.await_progress()
-        examined.terminal.await_end()
+        examined.await_end()
         terminal = examined.terminal
         expect(is_whole(terminal), "not the result alone", terminal)
         expect((ESCAPE in terminal.all) == escapes, f"escape sequences: {not escapes}", terminal)
@@ -120,7 +127,7 @@ def pipe_output():
     start = time.monotonic()
     with doctor(redirection=">FOLDER/output") as examined:
         examined.await_progress()
-        examined.terminal.await_end()
+        examined.await_end()
         terminal = examined.terminal
         expect(not any(terminal.screen()), "something is left", terminal)
         output = examined.file("output")
@@ -131,7 +138,7 @@ def pipe_output():
 def pipe_errors():
     start = time.monotonic()
     with doctor(redirection="2>FOLDER/errors") as examined:
-        examined.terminal.await_end()
+        examined.await_end()
         terminal = examined.terminal
         expect(is_whole(terminal) and ESCAPE in terminal.all, "no coloured result", terminal)
         expect(examined.file("errors") == "", "a file has a progress line", terminal)
@@ -145,7 +152,7 @@ def narrow(width):
         terminal = examined.terminal
         shown = PROGRESS[:width - 1].rstrip()
         terminal.await_condition("the progress line", lambda: shown in terminal.all)
-        examined.terminal.await_end()
+        examined.await_end()
         expect(len(terminal.screen()) == 1, "the line is wrapped", terminal)
         expect(not any(terminal.screen()), "something is left", terminal)
     return time.monotonic() - start

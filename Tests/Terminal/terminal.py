@@ -39,13 +39,21 @@ class HeldEngine:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
         self.held = threading.Event()
+        self.connections = []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self.listener.accept()
+                self.connections.append(connection)
                 threading.Thread(target=self.respond, args=(connection,), daemon=True).start()
+
+    def stop(self):
+        """From now on it refuses connections."""
+        for each in [self.listener, *self.connections]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def respond(self, connection):
         with connection, contextlib.suppress(OSError):
