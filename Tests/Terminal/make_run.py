@@ -24,10 +24,13 @@ if sys.argv[1] == "--version":
     print("Swift version 6.2 (a test's)")
 elif "--show-bin-path" in sys.argv:
     print(os.path.abspath(".build/debug"))
-elif os.environ["HELD"] == "build":
+elif os.environ["HELD"] in ("build", "failure"):
     child = subprocess.Popen(["sleep", "1000"], process_group=0, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    if os.environ["HELD"] == "failure":
+        sys.exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    print("held: build", flush=True)
+    # In one piece: the terminal may be closed as soon as the test has read the words.
+    os.write(1, b"held: build\\n")
     child.wait()
 """
 PKG_CONFIG = """#!/bin/sh
@@ -178,6 +181,12 @@ def once():
         return time.monotonic() - start
 
 
+def failed_build():
+    """A compiler that fails, and leaves a child."""
+    with make_run(Phase("failed build", held_by="failure")) as terminal:
+        return prompt_is_back(terminal)
+
+
 WAYS = [
     ("Ctrl-C", interrupt),
     ("Ctrl-C twice", interrupt_twice),
@@ -197,7 +206,7 @@ NOT_WHILE_INSTALLING = {"SIGHUP to make", "SIGINT to make alone", "SIGKILL to ma
 
 def main():
     wanted = sys.argv[1:]
-    checks = [("ONCE=1", once)] if not wanted or "once" in wanted else []
+    checks = [("ONCE=1", once), ("a build that fails", failed_build)] if not wanted or "once" in wanted else []
     for phase in PHASES:
         if wanted and phase.name not in wanted:
             continue
