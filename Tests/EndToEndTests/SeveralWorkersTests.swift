@@ -18,8 +18,11 @@ import Testing
                 guard request.method == "POST" else { return try FakeEngine.oneModel(request) }
                 _ = try request.bodyText()
                 running.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
-                defer { running.withLock { $0.now -= 1 } }
-                try gate.wait()
+                do {
+                    // Before the response: with it the place is free, and the next completion may come at once.
+                    defer { running.withLock { $0.now -= 1 } }
+                    try gate.wait()
+                }
                 try request.respond(200, "{}")
             }
         }
@@ -56,7 +59,13 @@ import Testing
                     }
                     while asked.value < 10_000 {
                         // While clients wait no place stays free.
-                        try waitUntil("every place is taken") { engine.now == 3 }
+                        try waitUntil(
+                            "every place is taken",
+                            detail: {
+                                let inFlight = try? machine.metric("provider_requests_in_flight")
+                                return "; \(engine.now) run, \(inFlight.map { "\($0)" } ?? "?") in flight"
+                            }
+                        ) { engine.now == 3 }
                         engine.gate.open()
                     }
                 }
