@@ -7,20 +7,22 @@ import Testing
 @Suite struct SeveralWorkersTests {
     /// An engine that keeps each completion until it is let go, and knows how many it has.
     private final class KeepingEngine: Sendable {
-        private let running = Mutex((now: 0, most: 0))
+        private let running = Mutex((now: 0, most: 0, left: 0))
         let gate = Gate()
 
         var now: Int { running.withLock { $0.now } }
         var most: Int { running.withLock { $0.most } }
+        /// Completions that have been let go, and have gone.
+        var left: Int { running.withLock { $0.left } }
 
         var script: ScriptedServer.Script {
             { [self] request in
                 guard request.method == "POST" else { return try FakeEngine.oneModel(request) }
                 _ = try request.bodyText()
-                running.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+                running.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1), $0.left) }
                 do {
                     // Before the response: with it the place is free, and the next completion may come at once.
-                    defer { running.withLock { $0.now -= 1 } }
+                    defer { running.withLock { $0 = ($0.now - 1, $0.most, $0.left + 1) } }
                     try gate.wait()
                 }
                 try request.respond(200, "{}")
@@ -66,7 +68,10 @@ import Testing
                                 return "; \(engine.now) run, \(inFlight.map { "\($0)" } ?? "?") in flight"
                             }
                         ) { engine.now == 3 }
+                        let left = engine.left
                         engine.gate.open()
+                        // One at a time: the gate opens for later completions too.
+                        try waitUntil("one has gone") { engine.left > left }
                     }
                 }
             }
