@@ -74,7 +74,7 @@ def test_axe_finds_nothing_on_an_empty_page(machine, open_page, axe):
     axe(page)
 
 
-# Whatever can be operated, in the order of the document.
+# Every control, in the order of the document.
 CONTROLS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary, [tabindex]")]
     .filter((node) => node.checkVisibility()).map((node) => node.id || node.className || node.textContent)"""
 FOCUS = """() => {

@@ -92,7 +92,7 @@ class Terminal:
             termios.tcsetattr(0, termios.TCSANOW, settings)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
             os.chdir(ROOT)
-            # As a shell leaves them, whatever this test has inherited.
+            # As a shell leaves them. This test may have inherited ignored signals.
             for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(command[0], command, environment)

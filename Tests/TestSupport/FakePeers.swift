@@ -2,7 +2,7 @@ public import Foundation
 
 /// The central system's verdicts on an HMAC.
 public enum FakeCentral {
-    /// Takes every HMAC except the one that doctor makes up.
+    /// Every HMAC is valid, except an HMAC that doctor makes up.
     public static let valid: ScriptedServer.Script = { request in
         let isMadeUp = try request.bodyText().contains(#""doctor-"#)
         try request.respond(

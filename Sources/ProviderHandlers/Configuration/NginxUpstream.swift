@@ -106,26 +106,19 @@ public enum NginxUpstream {
             address.sin6_family = sa_family_t(AF_INET6)
             address.sin6_port = port.bigEndian
             address.sin6_addr = in6addr_loopback
-            code = connect(descriptor, &address)
+            code = connect(descriptor, to: &address)
         } else {
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
             address.sin_port = port.bigEndian
             address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
-            code = connect(descriptor, &address)
+            code = connect(descriptor, to: &address)
         }
         if code == 0 { return true }
         guard errno == EINPROGRESS else { return false }
         var polled = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         guard unsafe poll(&polled, 1, 200) > 0 else { return false }
         return polled.revents & Int16(POLLERR) == 0
-    }
-
-    private static func connect<Address>(_ descriptor: CInt, _ address: inout Address) -> CInt {
-        unsafe withUnsafeBytes(of: &address) { bytes in
-            unsafe Glibc.connect(
-                descriptor, bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
-        }
     }
 
     /// Host and port, however they are written.

@@ -1,7 +1,7 @@
 /// A tar file in the gzip format.
 ///
-/// It is made here, without tar: a child would need a folder with the files, which has to be removed whatever happens. The contents
-/// are not compressed, because a bundle has less than a megabyte.
+/// It is made in memory. The program tar would need a folder with the files, and a signal may end doctor before it removes that
+/// folder. The contents are not compressed, because a bundle has less than a megabyte.
 enum Archive {
     private static let block = 512
 

@@ -35,7 +35,7 @@ struct CentralCheck: Sendable {
             connection: seen.connection, now: time(nil))
     }
 
-    /// One that the central system has not given out.
+    /// An HMAC that the central system has not given out.
     static func madeUpHMAC() -> String { "doctor-" + String(UInt64.random(in: .min ... .max), radix: 16) }
 
     private static func key(_ loaded: LoadedConfiguration) -> Key {

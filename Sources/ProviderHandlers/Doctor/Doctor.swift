@@ -17,7 +17,7 @@ public struct Doctor: Sendable {
     /// - Parameters:
     ///   - source: where the programs' configuration comes from.
     ///   - site: base URL of nginx's site.
-    ///   - probes: whether the engine is asked for one token.
+    ///   - probes: whether the engine is asked for one token, and nginx is sent a large body.
     /// - Throws: for a site that is no base URL.
     public init(_ source: ConfigurationSource, site: String, probes: Bool) throws(ConfigurationError) {
         try self.init(source, site: site, probes: probes, statusURL: Self.statusURL)

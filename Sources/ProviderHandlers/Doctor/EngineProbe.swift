@@ -96,7 +96,7 @@ struct EngineProbe: Sendable {
         var stream = CompletionStream()
         unsafe stream.add(response.body.span.bytes)
         if stream.hasReportedError { return "the engine's stream reports an error" }
-        // Whole only by its own word, whatever HTTP says: a proper engine ends its stream with one or the other.
+        // The end of HTTP's body is not enough here: a proper engine ends its stream with [DONE] or a finish_reason.
         guard stream.isCut(isDelimited: false) else { return nil }
         return "the engine's stream ended without [DONE] and without a finish_reason"
     }

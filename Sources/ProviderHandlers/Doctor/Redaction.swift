@@ -71,7 +71,7 @@ enum Redaction {
         return result + words(rest)
     }
 
-    /// Whether the value of a key is taken out, whatever it looks like.
+    /// Whether the value of a key is taken out. Only the key's name decides.
     private static func isSecret(_ name: some StringProtocol) -> Bool {
         let name = name.lowercased()
         return ["id", "client", "hmac"].contains(name) || secretNames.contains(where: name.contains)

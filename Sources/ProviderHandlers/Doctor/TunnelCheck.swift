@@ -13,7 +13,7 @@ struct TunnelCheck: Sendable {
 
     /// Each known URL.
     var sites: [PublicSite]
-    /// Why a URL is not known: all reasons where none is, else those that matter.
+    /// Why a URL is not known. If another URL is known, a missing program that is not needed is no reason.
     var problems: [String] = []
     /// Whether the only problem is that no tunnel's program runs, and none is configured.
     var hasNoTunnel = false
@@ -40,8 +40,7 @@ struct TunnelCheck: Sendable {
                     url: url, reply: SiteReply.look(url, outside, total: publicLimit), isTold: told.contains(url))
             },
             problems: urls.isEmpty ? problems.all : problems.harmful,
-            hasNoTunnel: urls.isEmpty && !isConfigured && problems.areAbsences,
-        )
+            hasNoTunnel: urls.isEmpty && !isConfigured && problems.areAbsences)
     }
 
     // MARK: The judgement

@@ -61,9 +61,7 @@ struct WorkerSocket: Sendable {
         defer { close(descriptor) }
         // The send limit holds for connect(2) as well (unix(7), tcp(7)).
         var limit = timeval(tv_sec: Self.limit, tv_usec: 0)
-        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-            unsafe setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
-        }
+        unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         guard let code = connect(descriptor) else { return .failed("\(name) is no numeric address") }
         switch code {
         case 0: break
@@ -91,23 +89,14 @@ struct WorkerSocket: Sendable {
             address.sin6_family = sa_family_t(AF_INET6)
             address.sin6_port = port
             guard unsafe inet_pton(AF_INET6, server.host, &address.sin6_addr) == 1 else { return nil }
-            return connect(descriptor, &address)
+            return ProviderHandlers.connect(descriptor, to: &address) == 0 ? 0 : errno
         }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port
         let host = server.host == "localhost" ? "127.0.0.1" : server.host
         guard unsafe inet_pton(AF_INET, host, &address.sin_addr) == 1 else { return nil }
-        return connect(descriptor, &address)
-    }
-
-    private func connect<Address>(_ descriptor: CInt, _ address: inout Address) -> CInt {
-        let isConnected = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<Address>.size)) == 0
-            }
-        }
-        return isConnected ? 0 : errno
+        return ProviderHandlers.connect(descriptor, to: &address) == 0 ? 0 : errno
     }
 
     private func send(_ bytes: [UInt8], _ descriptor: CInt) -> Bool {
@@ -122,14 +111,16 @@ struct WorkerSocket: Sendable {
         var chunk = [UInt8](repeating: 0, count: 8192)
         let deadline = ContinuousClock.now + .seconds(Self.limit)
         while bytes.count < Self.maxBytes {
-            // A limit for all of it: SO_RCVTIMEO is one for each piece.
+            // A limit for all of it: SO_RCVTIMEO would be a limit for each piece.
             var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard unsafe poll(&readable, 1, (deadline - .now).pollMilliseconds) != 0 else { break }
+            let ready = unsafe poll(&readable, 1, (deadline - .now).pollMilliseconds)
+            if ready < 0 && errno == EINTR { continue }
+            guard ready > 0 else { break }
             let count = unsafe chunk.withUnsafeMutableBytes {
                 unsafe Glibc.recv(descriptor, $0.baseAddress, $0.count, 0)
             }
             if count < 0 && errno == EINTR { continue }
-            if count < 0 { return errno == EAGAIN ? .silent : .failed(systemError(errno)) }
+            if count < 0 { return .failed(systemError(errno)) }
             if count == 0 { return .output(Self.output(in: bytes)) }
             bytes += chunk[..<count]
         }

@@ -9,8 +9,8 @@ extension Program {
 
     /// From now on the process exits with 74 if its standard output cannot be written. Must be called before anything is opened.
     ///
-    /// A standard descriptor that the parent has closed becomes one that cannot be written. Otherwise the next socket would get
-    /// its number, and then the output.
+    /// If the parent has closed a standard descriptor, /dev/null takes its number, and cannot be written. Otherwise the next
+    /// socket would take the number, and would get the output.
     public static func checkOutput(program: String) {
         for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) < 0 {
             // open(2) gives the lowest free number, and the numbers below are taken.

@@ -37,8 +37,7 @@ final class GPUHistory: Sendable {
         let start = time - time % Self.interval
         points.withLock { points in
             for gpu in sample.gpus {
-                // After a step back of the clock there are later points: their times have not come yet.
-                var line = (points[gpu.index] ?? []).filter { $0.time <= start && $0.time > start - Self.span }
+                var line = Self.recent(points[gpu.index], at: start)
                 let next = Point(time: start, utilization: gpu.utilization, memoryUsed: gpu.memoryUsed)
                 if let last = line.last, last.time == start {
                     let utilization = [last.utilization, next.utilization].compactMap(\.self).max()
@@ -55,7 +54,13 @@ final class GPUHistory: Sendable {
     ///
     /// A GPU that nobody can read gets no new points, so its old points are left out here.
     func points(of index: Int, at time: Int) -> [Point] {
-        let start = time - time % Self.interval
-        return points.withLock { $0[index] ?? [] }.filter { $0.time <= time && $0.time > start - Self.span }
+        Self.recent(points.withLock { $0[index] }, at: time - time % Self.interval)
+    }
+
+    /// The points of the last 15 minutes. After a step back of the clock there are later points: their times have not come yet.
+    ///
+    /// - Parameter start: of the newest interval.
+    private static func recent(_ line: [Point]?, at start: Int) -> [Point] {
+        (line ?? []).filter { $0.time <= start && $0.time > start - span }
     }
 }
